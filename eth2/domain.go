@@ -45,12 +45,21 @@ func (n *Network) signingRoot(m Message, h *hasher, at Epoch, object Root) (Root
 	return container(object, computeDomain(m.Kind(), version, n.GenesisValidatorsRoot)), nil
 }
 
+// builderRoot mixes the root of m's object with a domain of the builder specs:
+// the same on every fork, under the genesis version and a root of zeros.
+func (n *Network) builderRoot(m Message, h *hasher, object Root) (Root, error) {
+	if h.err != nil {
+		return Root{}, fmt.Errorf("%v: %w", m.Kind(), h.err)
+	}
+	return container(object, computeDomain(m.Kind(), n.Forks[0].Version, Root{})), nil
+}
+
 // checkFork holds f against the chain and its schedule. Each version must be
 // in the schedule, and no more: Lodestar sends the message's epoch as that of
 // the fork, Lighthouse sends Capella as both versions of an exit.
 func (n *Network) checkFork(m Message, f *ForkInfo) error {
 	switch {
-	case f.GenesisValidatorsRoot != n.GenesisValidatorsRoot:
+	case f.GenesisValidatorsRoot != n.GenesisValidatorsRoot || n.GenesisValidatorsRoot == Root{}:
 		return fmt.Errorf("%w: %v, want %v of %s", ErrForeignChain, f.GenesisValidatorsRoot, n.GenesisValidatorsRoot, n.Name)
 	case n.position(f.Fork.PreviousVersion) < 0:
 		return fmt.Errorf("%w: previous_version %v on %s", ErrUnknownFork, f.Fork.PreviousVersion, n.Name)

@@ -2,6 +2,7 @@ package eth2
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 )
 
@@ -82,7 +83,7 @@ func hexText(b []byte) []byte {
 // a decimal number could pass for a short byte string.
 func trimPrefix(text []byte) ([]byte, error) {
 	if len(text) < 2 || text[0] != '0' || (text[1] != 'x' && text[1] != 'X') {
-		return nil, fmt.Errorf("hex does not begin with 0x")
+		return nil, errors.New("hex does not begin with 0x")
 	}
 	return text[2:], nil
 }
@@ -104,5 +105,10 @@ func decodeHex(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hex.AppendDecode(nil, digits)
+	// Never nil: "0x" is present, and empty.
+	b := make([]byte, len(digits)/2)
+	if _, err := hex.Decode(b, digits); err != nil {
+		return nil, err
+	}
+	return b, nil
 }

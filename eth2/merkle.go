@@ -7,19 +7,23 @@ import (
 	"math/bits"
 )
 
-// A Container is an SSZ container of this package.
-type Container interface {
+// An Object is a value of this package that has a hash tree root: a pointer to
+// a container.
+type Object interface {
 	root(*hasher) Root
 }
 
-// HashTreeRoot returns the root of c under the limits of p. A list or bit
+// HashTreeRoot returns the root of o under the limits of p. A list or bit
 // field that does not fit them is an ErrInvalidMessage.
 //
 // Source: consensus-specs ssz/simple-serialize.md, section Merkleization.
-func HashTreeRoot(c Container, p *Preset) (Root, error) {
+func HashTreeRoot(o Object, p *Preset) (Root, error) {
 	h := hasher{Preset: p}
-	root := c.root(&h)
-	return root, h.err
+	root := o.root(&h)
+	if h.err != nil {
+		return Root{}, h.err
+	}
+	return root, nil
 }
 
 // A hasher computes hash tree roots. It keeps the first thing that does not
@@ -32,14 +36,27 @@ type hasher struct {
 
 func (h *hasher) invalid(format string, args ...any) {
 	if h.err == nil {
-		h.err = fmt.Errorf("%w: "+format, append([]any{ErrInvalidMessage}, args...)...)
+		h.err = fmt.Errorf("%w: %s", ErrInvalidMessage, fmt.Sprintf(format, args...))
 	}
 }
 
-// container is the root of a container with these field roots. It overwrites
-// them.
+// container is the root of a container with these field roots, which it
+// overwrites.
 func container(fields ...Root) Root {
 	return merkleize(fields, uint64(len(fields)))
+}
+
+// progressiveContainer is the root of a ProgressiveContainer without gaps. It
+// overwrites the roots of its fields.
+//
+// Source: EIP-7495.
+func progressiveContainer(fields ...Root) Root {
+	var active Root
+	for i := range fields {
+		active[i/8] |= 1 << (i % 8)
+	}
+	root := progressive(fields, 1)
+	return hashPair(&root, &active)
 }
 
 func number[N ~uint64](n N) (root Root) {
@@ -61,7 +78,13 @@ func vector(b []byte) Root {
 	return merkleize(chunks[:n], uint64(n))
 }
 
-// bitvector is the root of a Bitvector of size bits.
+func (h *hasher) byteList(name string, b Bytes, limit uint64) Root {
+	if !h.fits(name, len(b), limit) {
+		return Root{}
+	}
+	return withLength(merkleize(packed(b), (limit+31)/32), len(b))
+}
+
 func (h *hasher) bitvector(name string, b Bitvector, size uint64) Root {
 	if uint64(len(b)) != (size+7)/8 {
 		h.invalid("%s: %d bytes, want %d bits", name, len(b), size)
@@ -71,81 +94,88 @@ func (h *hasher) bitvector(name string, b Bitvector, size uint64) Root {
 		h.invalid("%s: a bit above the %d is set", name, size)
 		return Root{}
 	}
-	chunks := packed(b)
-	return merkleize(chunks, uint64(len(chunks)))
+	return merkleize(packed(b), (size+255)/256)
 }
 
-// bitlist is the root of a Bitlist of at most limit bits.
 func (h *hasher) bitlist(name string, b Bitlist, limit uint64) Root {
-	bits, n := h.delimited(name, b)
-	if n > limit {
-		h.invalid("%s: %d bits, limit %d", name, n, limit)
+	data, n := h.undelimited(name, b)
+	if !h.fits(name, n, limit) {
 		return Root{}
 	}
-	return withLength(merkleize(packed(bits), (limit+255)/256), n)
+	return withLength(merkleize(packed(data), (limit+255)/256), n)
 }
 
-// delimited splits a bitlist into its bits, without the delimiter, and their
-// number.
-func (h *hasher) delimited(name string, b Bitlist) ([]byte, uint64) {
+func (h *hasher) progressiveBitlist(name string, b Bitlist) Root {
+	data, n := h.undelimited(name, b)
+	return withLength(progressive(packed(data), 1), n)
+}
+
+// undelimited returns the bits below the delimiter and their number.
+func (h *hasher) undelimited(name string, b Bitlist) ([]byte, int) {
 	if len(b) == 0 || b[len(b)-1] == 0 {
 		h.invalid("%s: the delimiter bit is missing", name)
 		return nil, 0
 	}
 	last := len(b) - 1
 	top := bits.Len8(b[last]) - 1
-	out := append([]byte(nil), b...)
-	out[last] &^= 1 << top
-	if top == 0 {
-		out = out[:last]
+	data := append([]byte(nil), b[:last]...)
+	if top > 0 {
+		data = append(data, b[last]&^(1<<top))
 	}
-	return out, uint64(last)*8 + uint64(top)
+	return data, 8*last + top
 }
 
-// list is the root of a list of at most limit containers.
-func list[T any, C interface {
+// list is the root of a List of containers.
+func list[T any, P interface {
 	*T
-	Container
+	Object
 }](h *hasher, name string, items []T, limit uint64) Root {
 	if !h.fits(name, len(items), limit) {
 		return Root{}
 	}
-	return withLength(merkleize(roots[T, C](h, items), limit), uint64(len(items)))
+	return withLength(merkleize(roots[T, P](h, items), limit), len(items))
 }
 
-// numbers is the root of a list of at most limit uint64.
-func numbers[N ~uint64](h *hasher, name string, items []N, limit uint64) Root {
-	if !h.fits(name, len(items), limit) {
-		return Root{}
-	}
-	return withLength(merkleize(packedNumbers(items), (limit+3)/4), uint64(len(items)))
-}
-
-func (h *hasher) fits(name string, n int, limit uint64) bool {
-	if uint64(n) > limit {
-		h.invalid("%s: %d items, limit %d", name, n, limit)
-		return false
-	}
-	return true
-}
-
-func roots[T any, C interface {
+// progressiveList is the root of a ProgressiveList of composite values. It has
+// no limit but the size of the request.
+//
+// Source: EIP-7916.
+func progressiveList[T any, P interface {
 	*T
-	Container
+	Object
+}](h *hasher, items []T) Root {
+	return withLength(progressive(roots[T, P](h, items), 1), len(items))
+}
+
+func roots[T any, P interface {
+	*T
+	Object
 }](h *hasher, items []T) []Root {
 	out := make([]Root, len(items))
 	for i := range items {
-		out[i] = C(&items[i]).root(h)
+		out[i] = P(&items[i]).root(h)
 	}
 	return out
 }
 
-func packedNumbers[N ~uint64](items []N) []Root {
+// numbers is the root of a List of uint64.
+func numbers[N ~uint64](h *hasher, name string, items []N, limit uint64) Root {
+	if !h.fits(name, len(items), limit) {
+		return Root{}
+	}
 	chunks := make([]Root, (len(items)+3)/4)
 	for i, n := range items {
 		binary.LittleEndian.PutUint64(chunks[i/4][i%4*8:], uint64(n))
 	}
-	return chunks
+	return withLength(merkleize(chunks, (limit+3)/4), len(items))
+}
+
+func (h *hasher) fits(name string, n int, limit uint64) bool {
+	if uint64(n) > limit {
+		h.invalid("%s: length %d, limit %d", name, n, limit)
+		return false
+	}
+	return true
 }
 
 func packed(b []byte) []Root {
@@ -154,7 +184,7 @@ func packed(b []byte) []Root {
 	return chunks
 }
 
-// pack copies b into chunks and returns how many it fills.
+// pack copies b into chunks and returns how many it takes.
 func pack(chunks []Root, b []byte) int {
 	n := 0
 	for ; len(b) > 0; n++ {
@@ -163,9 +193,24 @@ func pack(chunks []Root, b []byte) int {
 	return n
 }
 
-func withLength(root Root, n uint64) Root {
-	length := number(n)
+func withLength(root Root, n int) Root {
+	length := number(uint64(n))
 	return hashPair(&root, &length)
+}
+
+// progressive is the root of a tree that grows with its chunks: a subtree of
+// leaves chunks to the left, the rest, in subtrees four times as wide each, to
+// the right. It overwrites chunks.
+//
+// Source: EIP-7916, merkleize_progressive.
+func progressive(chunks []Root, leaves int) Root {
+	if len(chunks) == 0 {
+		return Root{}
+	}
+	n := min(leaves, len(chunks))
+	left := merkleize(chunks[:n], uint64(leaves))
+	right := progressive(chunks[n:], 4*leaves)
+	return hashPair(&left, &right)
 }
 
 // merkleize is the root of the tree whose leaves are chunks, filled up with

@@ -172,13 +172,15 @@ func (m *AggregateAndProof) SigningRoot(n *Network) (Root, error) {
 		}
 	}
 	if electra != (layout >= Electra) {
-		h.invalid("an aggregate of %v, committee_bits present: %t", layout, electra)
+		h.invalid("committee_bits present: %t, in an aggregate of %v", electra, layout)
 	}
-	root := m.Data.root
+	var object Root
 	if layout >= Gloas {
-		root = m.Data.gloasRoot
+		object = m.Data.gloasRoot(&h)
+	} else {
+		object = m.Data.root(&h)
 	}
-	return n.signingRoot(m, &h, n.EpochOf(slot), root(&h))
+	return n.signingRoot(m, &h, n.EpochOf(slot), object)
 }
 
 func (m *RandaoReveal) SigningRoot(n *Network) (Root, error) {
@@ -211,5 +213,5 @@ func (m *ContributionAndProof) SigningRoot(n *Network) (Root, error) {
 
 func (m *ValidatorRegistration) SigningRoot(n *Network) (Root, error) {
 	h := hasher{Preset: n.Preset}
-	return container(m.Registration.root(&h), computeDomain(m.Kind(), n.genesisVersion(), Root{})), nil
+	return n.builderRoot(m, &h, m.Registration.root(&h))
 }

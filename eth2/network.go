@@ -55,14 +55,15 @@ func (f *ForkName) UnmarshalText(text []byte) (err error) {
 }
 
 // A Network is one chain: its preset, genesis and fork schedule. It is not
-// changed once it is in use.
+// changed once it is in use. A GenesisValidatorsRoot of zeros is no chain's:
+// until it is set every message with a fork_info is ErrForeignChain.
 type Network struct {
 	Name                  string
 	Preset                *Preset
 	SecondsPerSlot        uint64
 	GenesisTime           uint64 // unix seconds; 0 is unknown
 	GenesisValidatorsRoot Root
-	Forks                 []ScheduledFork // from Phase0 on, in order
+	Forks                 []ScheduledFork // Phase0 first, in order of epoch
 }
 
 // A ScheduledFork is a fork that has or will have an epoch on a network.
@@ -114,11 +115,4 @@ func (n *Network) position(v Version) int {
 		}
 	}
 	return -1
-}
-
-func (n *Network) genesisVersion() Version {
-	if len(n.Forks) == 0 {
-		return Version{}
-	}
-	return n.Forks[0].Version
 }
