@@ -1,0 +1,52 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// ErrLocked says that somebody else holds the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// A FileLock is an exclusive lock among processes, and among the holders in one
+// process. It ends with Unlock or with the process, however that ends, so a
+// crash never leaves a stale one.
+type FileLock struct{ f *os.File }
+
+// Lock waits until it holds the lock at path, a file that serves no other
+// purpose. It makes the file if there is none; its directory must exist.
+//
+// The lock is flock(2)'s: advisory, and on one machine only. A folder on a
+// network file system is not protected from another machine.
+func Lock(path string) (*FileLock, error) { return lock(path, syscall.LOCK_EX) }
+
+// TryLock is Lock, but returns ErrLocked rather than wait.
+func TryLock(path string) (*FileLock, error) {
+	return lock(path, syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+func lock(path string, how int) (*FileLock, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return &FileLock{f}, nil
+}
+
+// Unlock ends the lock. The file stays: were it removed, one process could lock
+// the removed file while another locks a new one of the same name.
+func (l *FileLock) Unlock() error { return l.f.Close() }
