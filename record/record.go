@@ -8,6 +8,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -15,8 +16,9 @@ import (
 //
 // Operations on one key are linearizable, across processes and restarts.
 // Create and Replace return nil only once the record is durable. If they
-// return any error other than ErrExists, ErrNotFound or ErrConflict the record
-// may or may not have changed: Load again, and try only the identical record.
+// return any error other than ErrExists, ErrNotFound, ErrConflict or ErrInvalid
+// the record may or may not have changed: Load again, and try only the
+// identical record.
 //
 // Load and List never return a value that is not durable: they wait for a
 // pending change. Nothing is ever deleted. A Store is safe for concurrent use.
@@ -72,9 +74,24 @@ var (
 	ErrNotFound = errors.New("record not found")
 	ErrExists   = errors.New("record exists already")
 	ErrConflict = errors.New("record has changed meanwhile")
+	ErrInvalid  = errors.New("invalid record") // see Check
 )
 
 // ErrUnavailable marks a store that can make nothing durable any more: it is
 // poisoned, closed, or out of space. Whether the change in hand was made is
 // unknown.
 var ErrUnavailable = errors.New("record store unavailable")
+
+// Check returns nil if every Store accepts this key and value, or an error that
+// wraps ErrInvalid.
+func Check(key Key, value []byte) error {
+	switch {
+	case key == "":
+		return fmt.Errorf("%w: key is empty", ErrInvalid)
+	case len(key) > MaxKeySize:
+		return fmt.Errorf("%w: key of %d bytes, limit %d", ErrInvalid, len(key), MaxKeySize)
+	case len(value) > MaxValueSize:
+		return fmt.Errorf("%w: value of %d bytes, limit %d", ErrInvalid, len(value), MaxValueSize)
+	}
+	return nil
+}
