@@ -1,7 +1,6 @@
 package eth2
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -46,7 +45,16 @@ func mainnet() *Network {
 		SecondsPerSlot:        12,
 		GenesisTime:           1606824023,
 		GenesisValidatorsRoot: rootLiteral("0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"),
-		Forks:                 schedule(0x00000000, 0x01000000, 0, 74240, 144896, 194048, 269568, 364032, 411392),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x00, 0x00, 0x00, 0x00}, 0},
+			{Altair, Version{0x01, 0x00, 0x00, 0x00}, 74240},
+			{Bellatrix, Version{0x02, 0x00, 0x00, 0x00}, 144896},
+			{Capella, Version{0x03, 0x00, 0x00, 0x00}, 194048},
+			{Deneb, Version{0x04, 0x00, 0x00, 0x00}, 269568},
+			{Electra, Version{0x05, 0x00, 0x00, 0x00}, 364032},
+			{Fulu, Version{0x06, 0x00, 0x00, 0x00}, 411392},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x00}, farFuture},
+		},
 	}
 }
 
@@ -57,7 +65,16 @@ func sepolia() *Network {
 		SecondsPerSlot:        12,
 		GenesisTime:           1655733600,
 		GenesisValidatorsRoot: rootLiteral("0xd8ea171f3c94aea21ebc42a1ed61052acf3f9209c00e4efbaaddac09ed9b8078"),
-		Forks:                 schedule(0x90000069, 0x00000001, 0, 50, 100, 56832, 132608, 222464, 272640, 353024),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x90, 0x00, 0x00, 0x69}, 0},
+			{Altair, Version{0x90, 0x00, 0x00, 0x70}, 50},
+			{Bellatrix, Version{0x90, 0x00, 0x00, 0x71}, 100},
+			{Capella, Version{0x90, 0x00, 0x00, 0x72}, 56832},
+			{Deneb, Version{0x90, 0x00, 0x00, 0x73}, 132608},
+			{Electra, Version{0x90, 0x00, 0x00, 0x74}, 222464},
+			{Fulu, Version{0x90, 0x00, 0x00, 0x75}, 272640},
+			{Gloas, Version{0x90, 0x00, 0x00, 0x76}, 353024},
+		},
 	}
 }
 
@@ -68,7 +85,15 @@ func hoodi() *Network {
 		SecondsPerSlot:        12,
 		GenesisTime:           1742213400,
 		GenesisValidatorsRoot: rootLiteral("0x212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f"),
-		Forks:                 schedule(0x10000910, 0x10000000, 0, 0, 0, 0, 0, 2048, 50688),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x10, 0x00, 0x09, 0x10}, 0},
+			{Altair, Version{0x20, 0x00, 0x09, 0x10}, 0},
+			{Bellatrix, Version{0x30, 0x00, 0x09, 0x10}, 0},
+			{Capella, Version{0x40, 0x00, 0x09, 0x10}, 0},
+			{Deneb, Version{0x50, 0x00, 0x09, 0x10}, 0},
+			{Electra, Version{0x60, 0x00, 0x09, 0x10}, 2048},
+			{Fulu, Version{0x70, 0x00, 0x09, 0x10}, 50688},
+		},
 	}
 }
 
@@ -79,7 +104,16 @@ func gnosis() *Network {
 		SecondsPerSlot:        5,
 		GenesisTime:           1638993340,
 		GenesisValidatorsRoot: rootLiteral("0xf5dcb5564e829aab27264b9becd5dfaa017085611224cb3036f573368dbb9d47"),
-		Forks:                 schedule(0x00000064, 0x01000000, 0, 512, 385536, 648704, 889856, 1337856, 1714688),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x00, 0x00, 0x00, 0x64}, 0},
+			{Altair, Version{0x01, 0x00, 0x00, 0x64}, 512},
+			{Bellatrix, Version{0x02, 0x00, 0x00, 0x64}, 385536},
+			{Capella, Version{0x03, 0x00, 0x00, 0x64}, 648704},
+			{Deneb, Version{0x04, 0x00, 0x00, 0x64}, 889856},
+			{Electra, Version{0x05, 0x00, 0x00, 0x64}, 1337856},
+			{Fulu, Version{0x06, 0x00, 0x00, 0x64}, 1714688},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x64}, farFuture},
+		},
 	}
 }
 
@@ -90,7 +124,15 @@ func chiado() *Network {
 		SecondsPerSlot:        5,
 		GenesisTime:           1665396300,
 		GenesisValidatorsRoot: rootLiteral("0x9d642dac73058fbf39c0ae41ab1e34e4d889043cb199851ded7095bc99eb4c1e"),
-		Forks:                 schedule(0x0000006f, 0x01000000, 0, 90, 180, 244224, 516608, 948224, 1353216),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x00, 0x00, 0x00, 0x6f}, 0},
+			{Altair, Version{0x01, 0x00, 0x00, 0x6f}, 90},
+			{Bellatrix, Version{0x02, 0x00, 0x00, 0x6f}, 180},
+			{Capella, Version{0x03, 0x00, 0x00, 0x6f}, 244224},
+			{Deneb, Version{0x04, 0x00, 0x00, 0x6f}, 516608},
+			{Electra, Version{0x05, 0x00, 0x00, 0x6f}, 948224},
+			{Fulu, Version{0x06, 0x00, 0x00, 0x6f}, 1353216},
+		},
 	}
 }
 
@@ -100,23 +142,17 @@ func minimal() *Network {
 		Name:           "minimal",
 		Preset:         MinimalPreset(),
 		SecondsPerSlot: 6,
-		Forks:          schedule(0x00000001, 0x01000000, 0),
+		Forks: []ScheduledFork{
+			{Phase0, Version{0x00, 0x00, 0x00, 0x01}, 0},
+			{Altair, Version{0x01, 0x00, 0x00, 0x01}, farFuture},
+			{Bellatrix, Version{0x02, 0x00, 0x00, 0x01}, farFuture},
+			{Capella, Version{0x03, 0x00, 0x00, 0x01}, farFuture},
+			{Deneb, Version{0x04, 0x00, 0x00, 0x01}, farFuture},
+			{Electra, Version{0x05, 0x00, 0x00, 0x01}, farFuture},
+			{Fulu, Version{0x06, 0x00, 0x00, 0x01}, farFuture},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x01}, farFuture},
+		},
 	}
-}
-
-// schedule lists every fork: the first has version first, each next one step
-// more. A fork without an epoch is in the far future.
-func schedule(first, step uint32, epochs ...Epoch) []ScheduledFork {
-	forks := make([]ScheduledFork, 0, Gloas)
-	for f := Phase0; f <= Gloas; f++ {
-		s := ScheduledFork{Fork: f, Epoch: farFuture}
-		binary.BigEndian.PutUint32(s.Version[:], first+uint32(f-Phase0)*step)
-		if i := int(f - Phase0); i < len(epochs) {
-			s.Epoch = epochs[i]
-		}
-		forks = append(forks, s)
-	}
-	return forks
 }
 
 // scheduled leaves out the forks of the far future.

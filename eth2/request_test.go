@@ -120,3 +120,52 @@ func object(m Message) (Object, bool) {
 	}
 	return nil, false
 }
+
+// encodeRequest is the body that asks for m.
+func encodeRequest(m Message) ([]byte, error) {
+	r := map[string]any{"type": m.Kind().String()}
+	if f := m.forkInfo(); f != nil {
+		r["fork_info"] = f
+	}
+	switch m := m.(type) {
+	case *Attestation:
+		r["attestation"] = m.Data
+	case *Block:
+		if m.Full != nil {
+			r["beacon_block"] = map[string]any{"version": m.Version, "block": m.Full}
+		} else {
+			r["beacon_block"] = map[string]any{"version": m.Version, "block_header": m.Header}
+		}
+	case *AggregationSlot:
+		r["aggregation_slot"] = m
+	case *AggregateAndProof:
+		r["aggregate_and_proof"] = map[string]any{"version": m.Version, "data": m.Data}
+	case *RandaoReveal:
+		r["randao_reveal"] = m
+	case *Deposit:
+		r["deposit"] = m
+	case *VoluntaryExit:
+		r["voluntary_exit"] = m.Data
+	case *SyncCommitteeMessage:
+		r["sync_committee_message"] = m
+	case *SyncCommitteeSelectionProof:
+		r["sync_aggregator_selection_data"] = m.Data
+	case *ContributionAndProof:
+		r["contribution_and_proof"] = m.Data
+	case *ValidatorRegistration:
+		r["validator_registration"] = m.Registration
+	case *ExecutionPayloadBid:
+		r["execution_payload_bid"] = gloas[ExecutionPayloadBidData]{Gloas, m.Data}
+	case *ExecutionPayloadEnvelope:
+		r["execution_payload_envelope"] = gloas[ExecutionPayloadEnvelopeData]{Gloas, m.Data}
+	case *PayloadAttestation:
+		r["payload_attestation_message"] = gloas[PayloadAttestationData]{Gloas, m.Data}
+	case *ProposerPreferences:
+		r["proposer_preferences"] = gloas[ProposerPreferencesData]{Gloas, m.Data}
+	case *BuilderRequestAuth:
+		r["builder_request_auth"] = gloas[BuilderRequestAuthData]{Gloas, m.Data}
+	default:
+		return nil, fmt.Errorf("no encoder for %T", m)
+	}
+	return json.Marshal(r)
+}
