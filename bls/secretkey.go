@@ -65,12 +65,20 @@ func (k *SecretKey) PublicKey() PublicKey {
 func (k *SecretKey) Bytes() []byte { return k.secret().Serialize() }
 
 // Wipe overwrites the secret. It may be called again.
-func (k *SecretKey) Wipe() { k.scalar.Zeroize() }
+func (k *SecretKey) Wipe() {
+	if k.scalar != nil {
+		k.scalar.Zeroize()
+	}
+}
 
-// secret returns the scalar of a key that has not been wiped.
+// valid reports whether k holds a secret: it was made by this package and has
+// not been wiped.
+func (k *SecretKey) valid() bool { return k.scalar != nil && k.scalar.Valid() }
+
+// secret returns the scalar of a valid key.
 func (k *SecretKey) secret() *blst.Scalar {
-	if !k.scalar.Valid() {
-		panic("bls: use of a wiped secret key")
+	if !k.valid() {
+		panic("bls: internal error: use of a wiped secret key")
 	}
 	return k.scalar
 }
