@@ -185,13 +185,16 @@ func (s *schema) lookup(quoted []byte) (int, bool) {
 // to the read that follows.
 func (r *reader) expect(s shape) *Malformed {
 	got := r.tokens.PeekKind()
-	if got == 0 || strings.IndexByte(shapes[s].kinds, byte(got)) >= 0 {
+	if strings.IndexByte(shapes[s].kinds, byte(got)) >= 0 {
 		return nil
 	}
-	if got == 'n' {
+	switch got {
+	case 'n':
 		return &Malformed{Problem: "must not be null"}
+	case '{', '[', '"', '0', 't', 'f':
+		return &Malformed{Problem: fmt.Sprintf("want %s, got %s", shapes[s].want, kindName(got))}
 	}
-	return &Malformed{Problem: fmt.Sprintf("want %s, got %s", shapes[s].want, kindName(got))}
+	return nil
 }
 
 // shapes holds, by shape, the kinds of JSON value that it is read from.
@@ -247,7 +250,7 @@ func (r *reader) malformed(err error) *Malformed {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return &Malformed{Problem: "duplicate member " + quote(syntax.JSONPointer.LastToken())}
 	}
-	return &Malformed{Problem: fmt.Sprintf("malformed JSON at byte %d: %.64v", syntax.ByteOffset, syntax.Err)}
+	return &Malformed{Problem: fmt.Sprintf("malformed JSON at byte %d: %.96v", syntax.ByteOffset, syntax.Err)}
 }
 
 // under says at which member err happened.

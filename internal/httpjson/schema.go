@@ -15,10 +15,10 @@ import (
 // type never nests too deep; only values that are skipped need to be watched.
 type schema struct {
 	shape    shape
-	elem     *schema // of a pointer or slice
-	fields   []field // of an object
+	elem     *schema        // of a pointer or slice
+	fields   []field        // of an object
 	index    map[string]int // of fields, by name
-	required uint64 // bit i: fields[i] must be present
+	required uint64         // bit i: fields[i] must be present
 }
 
 type field struct {

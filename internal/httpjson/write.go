@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The reasons for errors that are about HTTP and not about a message to sign,
@@ -66,7 +67,8 @@ func WriteDecodeError(w http.ResponseWriter, err error) {
 
 // WriteJSON answers with status and v as JSON. It panics if v has none.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+	// Text that a client chose may end up in v. It becomes valid, not a panic.
+	body, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		panic("httpjson: internal error: " + err.Error())
 	}
