@@ -1,0 +1,88 @@
+package journal
+
+import "path/filepath"
+
+// A folder is where a journal's files are, and how they are sealed.
+type folder struct {
+	disk disk
+	dir  string
+	key  *masterKey
+}
+
+// files returns the names of the snapshot and of the segments.
+func (j *folder) files() ([]string, error) {
+	entries, err := j.disk.ReadDir(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); name == snapshotName || isSegmentName(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// A checkpoint puts a snapshot in the place of all older files and makes a segment
+// in reserve, so that a full disk is noticed a whole segment before a record
+// depends on it. It works in the background: what it returns is set once done is
+// closed.
+type checkpoint struct {
+	done    chan struct{}
+	reserve *segment
+	err     error
+}
+
+// startCheckpoint makes a checkpoint of copied, which the segment continues.
+func (s *Store) startCheckpoint(copied *state, current *segment) *checkpoint {
+	c := &checkpoint{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		var snapshotSize int64
+		c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.id)
+		if c.err != nil {
+			s.fail(c.err)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stats.Snapshots++
+		s.stats.FileBytes = snapshotSize + current.size + c.reserve.size
+	}()
+	return c
+}
+
+func (c *checkpoint) wait() error {
+	<-c.done
+	return c.err
+}
+
+// checkpoint does the work on the disk. Nothing is removed before what replaces
+// it is durable, and it is removed before the reserve needs the room.
+func (j *folder) checkpoint(s *state, current salt) (reserve *segment, snapshotSize int64, err error) {
+	if snapshotSize, err = j.writeSnapshot(s, current); err != nil {
+		return nil, 0, err
+	}
+	names, err := j.files()
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range names {
+		if name == snapshotName || name == segmentName(current) {
+			continue
+		}
+		if err := j.disk.Remove(filepath.Join(j.dir, name)); err != nil {
+			return nil, 0, err
+		}
+	}
+	reserve, err = j.createSegment(segmentSize(s))
+	return reserve, snapshotSize, err
+}
+
+// segmentSize returns the size of a segment that follows a snapshot of s: twice
+// the snapshot, so that writing snapshots stays a fraction of writing frames.
+func segmentSize(s *state) int64 {
+	size := max(minSegment, 2*s.size())
+	return (size + blockSize - 1) / blockSize * blockSize
+}

@@ -1,0 +1,149 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/secure-signer/secure-signer/internal/durable"
+)
+
+const lockName = "lock"
+
+// Create makes an empty journal in dir, which it makes too if need be. It
+// refuses, with an error that wraps fs.ErrExist, where there is a journal or a
+// part of one. A crash leaves no journal or a whole one.
+func Create(dir string, key [32]byte) error {
+	return create(osDisk{}, dir, key)
+}
+
+func create(d disk, dir string, key [32]byte) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create journal: %w", err)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	j := &folder{disk: d, dir: dir, key: (*masterKey)(&key)}
+	names, err := j.files()
+	if err != nil {
+		return fmt.Errorf("create journal: %w", err)
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("create journal: %w: %s", fs.ErrExist, filepath.Join(dir, names[0]))
+	}
+	if _, err := j.writeSnapshot(new(state), salt{}); err != nil {
+		return fmt.Errorf("create journal: %w", err)
+	}
+	if err := d.SyncDir(filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("create journal: %w", err)
+	}
+	return nil
+}
+
+// Open opens the journal in dir and locks it until Close. It never makes one:
+// see ErrMissing, ErrDamaged, ErrVersion and ErrLocked.
+//
+// When Open returns, the recovered state stands on the disk in new files. The
+// old ones are not written to again: after a crash, or a failed fsync, the page
+// cache may show what the disk does not have, and to sync the same file again is
+// not enough.
+func Open(dir string, key [32]byte) (*Store, error) {
+	return open(osDisk{}, dir, key)
+}
+
+func open(d disk, dir string, key [32]byte) (_ *Store, err error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s does not exist (%s; a journal never starts empty by itself)", ErrMissing, dir, remedy)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open journal: %w", err), lock.Unlock())
+		}
+	}()
+	j := &folder{disk: d, dir: dir, key: (*masterKey)(&key)}
+	s, err := j.readState()
+	if err != nil {
+		return nil, err
+	}
+	current, err := j.createSegment(segmentSize(s))
+	if err != nil {
+		return nil, err
+	}
+	store := newStore(j, lock, s, current)
+	if err := store.checkpoint.wait(); err != nil {
+		return nil, errors.Join(err, current.file.Close())
+	}
+	go store.write()
+	return store, nil
+}
+
+func lockFolder(dir string) (*durable.FileLock, error) {
+	lock, err := durable.TryLock(filepath.Join(dir, lockName))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("%w: %s (stop the other one; two would sign twice)", ErrLocked, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock journal: %w", err)
+	}
+	return lock, nil
+}
+
+// readState returns the state that the files hold.
+func (j *folder) readState() (*state, error) {
+	s, first, err := j.readSnapshot()
+	if err != nil {
+		return nil, err
+	}
+	read := map[string]bool{snapshotName: true}
+	for id := &first; id != nil && *id != (salt{}); {
+		read[segmentName(*id)] = true
+		if id, err = j.replay(s, *id); err != nil {
+			return nil, err
+		}
+	}
+	return s, j.checkStrays(s, read)
+}
+
+// checkStrays looks at the segments that nothing leads to. There may be one in
+// reserve, one from an Open that did not finish, and those that a crash kept
+// from being removed. None of them holds a later frame than the state: if one
+// does, the snapshot or a segment is older than the rest of the folder.
+func (j *folder) checkStrays(s *state, read map[string]bool) error {
+	names, err := j.files()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if read[name] {
+			continue
+		}
+		path := filepath.Join(j.dir, name)
+		b, err := j.disk.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		h, err := parseHeader(b, segmentMagic, path)
+		if errors.Is(err, ErrDamaged) {
+			continue // cut short when it was made: no frame was written to it
+		}
+		if err != nil {
+			return err
+		}
+		sealer := j.key.sealer(h)
+		for rest := b[blockSize:]; len(rest) > 0; rest = rest[blockSize:] {
+			if f, ok := sealer.open(rest); ok && f.after.seq > s.at.seq {
+				return damaged(path, "holds frame %d, but the snapshot leads only to frame %d", f.after.seq, s.at.seq)
+			}
+		}
+	}
+	return nil
+}
