@@ -1,0 +1,112 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/term"
+)
+
+// maxPassphrase bounds what is read: a wrong path must not fill the memory.
+const maxPassphrase = 4096
+
+// Passphrase reads a passphrase from file, if one is named; else from the
+// systemd credential of that name, if there is one; else from the terminal,
+// without echo. Its bytes are used as they are, but for one newline at the
+// end. The warning, if any, is for the operator's eyes.
+func Passphrase(file, credential string, stdin io.Reader, stderr io.Writer) (passphrase []byte, warning string, err error) {
+	if file == "" {
+		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+			path := filepath.Join(dir, credential)
+			if _, err := os.Stat(path); err == nil {
+				file = path
+			}
+		}
+	}
+	if file != "" {
+		return fromFile(file)
+	}
+	passphrase, err = prompt("Passphrase: ", stdin, stderr)
+	return passphrase, "", err
+}
+
+// NewPassphrase is Passphrase for one that is being chosen: on a terminal it
+// is asked for twice.
+func NewPassphrase(file string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+	if file != "" {
+		passphrase, _, err := fromFile(file)
+		return passphrase, err
+	}
+	first, err := prompt("New passphrase: ", stdin, stderr)
+	if err != nil {
+		return nil, err
+	}
+	second, err := prompt("Again: ", stdin, stderr)
+	defer clear(second)
+	if err == nil && !bytes.Equal(first, second) {
+		err = errors.New("the two passphrases differ: nothing was done")
+	}
+	if err != nil {
+		clear(first)
+		return nil, err
+	}
+	return first, nil
+}
+
+func fromFile(path string) ([]byte, string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("read passphrase: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, "", fmt.Errorf("read passphrase: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2))
+	if err != nil {
+		return nil, "", fmt.Errorf("read passphrase: %w", err)
+	}
+	passphrase, err := trim(text)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	var warning string
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		warning = fmt.Sprintf("%s has mode %#o: chmod 600 %s", path, mode, path)
+	}
+	return passphrase, warning, nil
+}
+
+// trim takes one newline off the end and refuses what cannot be meant.
+func trim(text []byte) ([]byte, error) {
+	text = bytes.TrimSuffix(text, []byte("\n"))
+	text = bytes.TrimSuffix(text, []byte("\r"))
+	switch {
+	case len(text) == 0:
+		return nil, errors.New("the passphrase is empty")
+	case len(text) > maxPassphrase:
+		return nil, fmt.Errorf("the passphrase is longer than %d bytes: is this the right file?", maxPassphrase)
+	case bytes.ContainsAny(text, "\n"):
+		return nil, errors.New("the passphrase has more than one line: is this the right file?")
+	}
+	return text, nil
+}
+
+func prompt(label string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+	f, ok := stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil, errors.New("no passphrase: give --passphrase-file, or run on a terminal to be asked")
+	}
+	fmt.Fprint(stderr, label)
+	text, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(stderr)
+	if err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", err)
+	}
+	return trim(text)
+}

@@ -1,0 +1,140 @@
+// Package datadir is the folder that a signer keeps everything in: which
+// network it signs for, its keys, its slashing protection and its token.
+//
+// A folder is made once, whole, by Create. Open never makes anything: a
+// missing, half-made, damaged or foreign folder is an error that says what to
+// do next.
+package datadir
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/durable"
+)
+
+// A Dir names the parts of one data folder.
+type Dir struct{ path string }
+
+// Path returns the folder itself.
+func (d Dir) Path() string { return d.path }
+
+// Config returns the path of the file that makes a folder a data folder.
+func (d Dir) Config() string { return filepath.Join(d.path, "config.yaml") }
+
+// Vault returns the path of the sealed keys.
+func (d Dir) Vault() string { return filepath.Join(d.path, "vault") }
+
+// Journal returns the folder of the slashing protection.
+func (d Dir) Journal() string { return filepath.Join(d.path, "journal") }
+
+// TokenFile returns the path of the bearer token.
+func (d Dir) TokenFile() string { return filepath.Join(d.path, "api-token.txt") }
+
+// At returns the parts of the folder at path, whether or not it exists.
+func At(path string) Dir { return Dir{path} }
+
+// Errors of Create and Open.
+var (
+	ErrExists  = errors.New("exists already")
+	ErrMissing = errors.New("no data folder")
+	ErrDamaged = errors.New("data folder is damaged")
+	ErrVersion = errors.New("data folder has another format version")
+)
+
+// Create makes the folder at path for a network, with a fresh token, and calls
+// fill to make the vault and the journal. The file config.yaml is written
+// last: a crash leaves a folder that Open refuses as half made.
+func Create(path string, network *eth2.Network, fill func(Dir) error) error {
+	d := At(path)
+	entries, err := os.ReadDir(path)
+	switch {
+	case err == nil && len(entries) > 0:
+		if _, err := os.Stat(d.Config()); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s %w and is not a data folder, or a half-made one: remove it, or choose another", path, ErrExists)
+		}
+		return fmt.Errorf("%s %w: to use it: secure-signer serve --data-dir %s", path, ErrExists, path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	config, err := encode(network)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return err
+	}
+	if err := fill(d); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(d.TokenFile(), []byte(newToken()+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(d.Config(), config, 0o600); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(filepath.Clean(path)))
+}
+
+// Open returns the folder at path and the network that it signs for.
+func Open(path string) (Dir, *eth2.Network, error) {
+	d := At(path)
+	text, err := os.ReadFile(d.Config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil, missing(d)
+	}
+	if err != nil {
+		return d, nil, err
+	}
+	network, err := decode(text)
+	if err != nil {
+		return d, nil, fmt.Errorf("%s: %w", d.Config(), err)
+	}
+	return d, network, nil
+}
+
+// missing tells a folder that never was from one that is not, or no more, one
+// of ours.
+func missing(d Dir) error {
+	entries, err := os.ReadDir(d.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w at %s: check the path, or make one with: secure-signer init --data-dir %s --network NETWORK", ErrMissing, d.path, d.path)
+	case err != nil:
+		return err
+	case len(entries) == 0:
+		return fmt.Errorf("%w at %s, which is empty: is its disk mounted? To make one: secure-signer init --data-dir %s --network NETWORK", ErrMissing, d.path, d.path)
+	}
+	return fmt.Errorf("%w at %s: config.yaml is missing: it is another program's folder, or init was cut off (then remove it and run init again)", ErrMissing, d.path)
+}
+
+// Token reads the bearer token.
+func (d Dir) Token() (string, error) {
+	text, err := os.ReadFile(d.TokenFile())
+	if err != nil {
+		return "", fmt.Errorf("read bearer token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" {
+		return "", fmt.Errorf("%s is empty: put a long random word in it", d.TokenFile())
+	}
+	return token, nil
+}
+
+// newToken draws a token of 256 bits, in the form that the keymanager API's
+// other servers give theirs.
+func newToken() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return "api-token-0x" + hex.EncodeToString(b[:])
+}
