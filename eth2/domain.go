@@ -59,7 +59,7 @@ func (n *Network) builderRoot(m Message, h *hasher, object Root) (Root, error) {
 // the fork, Lighthouse sends Capella as both versions of an exit.
 func (n *Network) checkFork(m Message, f *ForkInfo) error {
 	switch {
-	case f.GenesisValidatorsRoot != n.GenesisValidatorsRoot || n.GenesisValidatorsRoot == Root{}:
+	case f.GenesisValidatorsRoot != n.GenesisValidatorsRoot:
 		return fmt.Errorf("%w: %v, want %v of %s", ErrForeignChain, f.GenesisValidatorsRoot, n.GenesisValidatorsRoot, n.Name)
 	case n.position(f.Fork.PreviousVersion) < 0:
 		return fmt.Errorf("%w: previous_version %v on %s", ErrUnknownFork, f.Fork.PreviousVersion, n.Name)

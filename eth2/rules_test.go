@@ -101,7 +101,7 @@ func TestForkInfoIsHeldAgainstTheNetwork(t *testing.T) {
 		{"versions of distant forks", func(f *ForkInfo) { f.Fork.PreviousVersion = n.Forks[1].Version }, nil, nil},
 		{"the message's epoch as the fork's, as Lodestar sends it", func(f *ForkInfo) { f.Fork.Epoch = 701 }, nil, nil},
 		{"another chain", func(f *ForkInfo) { f.GenesisValidatorsRoot[31]++ }, ErrForeignChain, ErrForeignChain},
-		{"no chain", func(f *ForkInfo) { f.GenesisValidatorsRoot = Root{} }, ErrForeignChain, ErrForeignChain},
+		{"the zero root", func(f *ForkInfo) { f.GenesisValidatorsRoot = Root{} }, ErrForeignChain, ErrForeignChain},
 		{"an unknown previous version", func(f *ForkInfo) { f.Fork.PreviousVersion = next }, ErrUnknownFork, ErrUnknownFork},
 		{"two unknown versions", func(f *ForkInfo) { f.Fork.PreviousVersion, f.Fork.CurrentVersion = next, next }, ErrUnknownFork, ErrUnknownFork},
 		{"an unknown version after an old fork", func(f *ForkInfo) { f.Fork.CurrentVersion = next }, ErrUnknownFork, ErrUnknownFork},
@@ -138,15 +138,6 @@ func signedForNewerForks(m Message) bool {
 		KindAttestation, KindRandaoReveal, KindAggregationSlot,
 		KindSyncCommitteeMessage, KindSyncCommitteeSelectionProof, KindContributionAndProof,
 	}, m.Kind())
-}
-
-func TestANetworkWithoutAChainSignsForNone(t *testing.T) {
-	n := gloasNetwork()
-	n.GenesisValidatorsRoot = Root{}
-	m := &RandaoReveal{ForkInfo: forkInfo(n, Gloas)}
-	if _, err := m.SigningRoot(n); !errors.Is(err, ErrForeignChain) {
-		t.Errorf("%v, want %v", err, ErrForeignChain)
-	}
 }
 
 // TestTheEpochChoosesTheVersion checks, for every kind, both sides of a fork:
