@@ -1,0 +1,90 @@
+package web3signer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/secure-signer/secure-signer/internal/httpjson"
+)
+
+const (
+	// maxBody leaves room for the largest message there is: a Gloas envelope
+	// holds a payload, up to 10 MiB on the gossip network and twice that as hex,
+	// and its access list. Web3Signer stops at 10 MiB, which is too little.
+	maxBody = 32 << 20
+
+	// smallBody is enough for every other message of today's networks. Buffers
+	// up to this size are kept for the next request.
+	smallBody = 16 << 10
+
+	// largeBodies is how much memory all buffers above smallBody may take
+	// together; two bodies of the greatest size fit. What is decoded from them
+	// takes up to eight times as much, if it is made of numbers of one digit.
+	largeBodies = 2 * (maxBody + 1)
+)
+
+var errOverloaded = errors.New("too many large bodies at once")
+
+// bodies reads bodies into memory and bounds what they take of it. A sender
+// pays with bytes: what it only announces reserves nothing.
+type bodies struct {
+	small sync.Pool    // of *[]byte, capacity at most smallBody
+	free  atomic.Int64 // of largeBodies
+}
+
+// read returns the body of r. It is valid until release is called, which must
+// be called whatever the error. The error is a httpjson.Limit, errOverloaded
+// or that of the connection.
+func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) {
+	if r.ContentLength > maxBody {
+		return nil, func() {}, httpjson.Limit(maxBody)
+	}
+	small, ok := b.small.Get().(*[]byte)
+	if !ok {
+		buffer := make([]byte, 0, smallBody/4)
+		small = &buffer
+	}
+	buffer, large := (*small)[:0], int64(0)
+	release = func() {
+		if large == 0 {
+			*small = buffer
+		}
+		b.small.Put(small)
+		b.free.Add(large)
+	}
+	for {
+		n, err := r.Body.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		switch {
+		case len(buffer) > maxBody:
+			return nil, release, httpjson.Limit(maxBody)
+		case err == io.EOF:
+			return buffer, release, nil
+		case err != nil:
+			return nil, release, fmt.Errorf("read body: %w", err)
+		case len(buffer) < cap(buffer):
+			continue
+		}
+		grown := min(2*cap(buffer), maxBody+1)
+		if grown > smallBody {
+			if !b.take(int64(grown) - large) {
+				return nil, release, errOverloaded
+			}
+			large = int64(grown)
+		}
+		buffer = append(make([]byte, 0, grown), buffer...)
+	}
+}
+
+// take reserves n bytes, or says that there are not enough.
+func (b *bodies) take(n int64) bool {
+	if b.free.Add(-n) < 0 {
+		b.free.Add(n)
+		return false
+	}
+	return true
+}

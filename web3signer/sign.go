@@ -1,0 +1,124 @@
+package web3signer
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/httpjson"
+	"github.com/secure-signer/secure-signer/signer"
+)
+
+// A decision is what became of one request to sign.
+type decision struct {
+	caller    signer.Caller
+	key       bls.PublicKey
+	fork      *eth2.ForkInfo
+	message   eth2.Message // nil if there was none to be read
+	signature bls.Signature
+	refusal   *signer.Refusal // nil if signed
+	took      time.Duration
+}
+
+// sign answers a request only once its decision is in the log.
+func (h *Handler) sign(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	d := decision{caller: callerOf(r)}
+	d.refusal = h.decide(r, &d)
+	d.took = time.Since(start)
+	h.audit(r.Context(), &d)
+	if d.refusal != nil {
+		writeRefusal(w, d.refusal)
+		return
+	}
+	writeSignature(w, r, d.signature)
+}
+
+// decide reads the whole request before it asks whether the key is here, as
+// Web3Signer does: a client's mistake is its own, whichever key it names.
+func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
+	if h.shutdown.Load() {
+		return refuse(signer.ReasonShuttingDown, errors.New("the signer is shutting down"))
+	}
+	body, release, err := h.bodies.read(r)
+	defer release()
+	if err != nil {
+		return refuseBody(err)
+	}
+	var req request
+	if err := h.request.Decode(body, &req); err != nil {
+		return refuseBody(err)
+	}
+	d.fork = req.ForkInfo
+	d.message, err = req.message()
+	if err != nil {
+		return refuseBody(err)
+	}
+	d.key, err = bls.ParsePublicKey(r.PathValue("identifier"))
+	if err != nil {
+		return refuse(signer.ReasonKeyNotFound, fmt.Errorf("the identifier in the path names no key: %w", err))
+	}
+	d.signature, err = h.cfg.Signer.Sign(r.Context(), signer.Request{
+		Caller:       d.caller,
+		Key:          d.key,
+		Message:      d.message,
+		ClaimedRoots: req.claimedRoots(),
+	})
+	if err != nil {
+		return h.refuseSigning(err)
+	}
+	return nil
+}
+
+// refuseSigning passes a refusal on. A key that is not here yet may still come:
+// a client told that it is unknown might drop the validator for good.
+func (h *Handler) refuseSigning(err error) *signer.Refusal {
+	var refusal *signer.Refusal
+	if !errors.As(err, &refusal) {
+		return refuse(signer.ReasonInternal, err)
+	}
+	if refusal.Reason == signer.ReasonKeyNotFound && !h.ready.Load() {
+		return refuse(signer.ReasonLoading, errors.New("keys are still being loaded, and this one is not among those that are"))
+	}
+	return refusal
+}
+
+func refuse(reason signer.Reason, err error) *signer.Refusal {
+	return &signer.Refusal{Reason: reason, Err: err}
+}
+
+func refuseBody(err error) *signer.Refusal {
+	var limit httpjson.Limit
+	switch {
+	case errors.As(err, &limit):
+		return refuse(signer.ReasonBodyTooLarge, err)
+	case errors.Is(err, errOverloaded):
+		return refuse(signer.ReasonOverloaded, err)
+	}
+	return refuse(signer.ReasonMalformedRequest, err)
+}
+
+// callerOf names who sent r. Until clients have certificates that is the
+// address that the connection comes from.
+func callerOf(r *http.Request) signer.Caller {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return signer.Caller{Name: r.RemoteAddr}
+	}
+	return signer.Caller{Name: host}
+}
+
+// writeSignature writes JSON or bare hex, as the client would have it.
+func writeSignature(w http.ResponseWriter, r *http.Request, sig bls.Signature) {
+	if prefersText(r.Header["Accept"]) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(sig.String())) // the client has gone: nobody to tell
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"signature":"` + sig.String() + `"}`))
+}
