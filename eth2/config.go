@@ -14,7 +14,7 @@ import (
 // epoch 2^64-1 is not scheduled. Other keys are ignored.
 //
 // A config.yaml names neither the genesis validators root nor the time of
-// genesis: the caller sets both.
+// genesis: both are zero until the caller sets them.
 func NetworkFromConfig(kv map[string]string) (*Network, error) {
 	n, err := presetDefaults(kv["PRESET_BASE"])
 	if err != nil {

@@ -79,9 +79,9 @@ func ParseKind(name string) (Kind, error) {
 	case "AGGREGATE_AND_PROOF_V2":
 		return KindAggregateAndProof, nil
 	}
-	for _, k := range Kinds() {
-		if kinds[k].name == upper {
-			return k, nil
+	for i, k := range kinds[1:] {
+		if k.name == upper {
+			return Kind(i + 1), nil
 		}
 	}
 	return 0, fmt.Errorf("unknown type %.64q", name)

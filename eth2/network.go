@@ -55,8 +55,7 @@ func (f *ForkName) UnmarshalText(text []byte) (err error) {
 }
 
 // A Network is one chain: its preset, genesis and fork schedule. It is not
-// changed once it is in use. A GenesisValidatorsRoot of zeros is no chain's:
-// until it is set every message with a fork_info is ErrForeignChain.
+// changed once it is in use.
 type Network struct {
 	Name                  string
 	Preset                *Preset

@@ -19,7 +19,7 @@ type Preset struct {
 	SyncCommitteeSize         uint64
 }
 
-// depositTreeDepth is the length of a deposit's proof: the depth of the
+// depositProofLength is the length of a deposit's proof: the depth of the
 // deposit contract's tree and one for its length.
 const depositProofLength = 33
 
