@@ -78,6 +78,7 @@ type daemon struct {
 	keyring *bls.Keyring
 	custody *custody.Custodian
 	signer  *signer.Signer
+	token   string // of the keymanager and management APIs
 	started time.Time
 }
 
@@ -126,6 +127,9 @@ func (f serveFlags) open(log *slog.Logger, stdin io.Reader, stderr io.Writer) (_
 		return nil, err
 	}
 	if d.dir, d.network, err = datadir.Open(f.dataDir); err != nil {
+		return nil, err
+	}
+	if d.token, err = d.dir.Token(); err != nil {
 		return nil, err
 	}
 	passphrase, warning, err := config.Passphrase(f.passphraseFile, "secure-signer-passphrase", stdin, stderr)

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/secure-signer/secure-signer/internal/httpjson"
+	"github.com/secure-signer/secure-signer/internal/telemetry"
+	"github.com/secure-signer/secure-signer/keymanager"
+	"github.com/secure-signer/secure-signer/management"
+	"github.com/secure-signer/secure-signer/web3signer"
+)
+
+// drainTime is how long a stop waits for requests in flight. What was recorded
+// is answered within milliseconds; a slow reader gets no more than this.
+const drainTime = 10 * time.Second
+
+// listen serves until ctx is done or the store fails, then drains.
+func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) error {
+	api, err := bind(f.httpHost, f.httpPort, "http")
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	metricsListener, err := bind(f.metricsHost, f.metricsPort, "metrics")
+	if err != nil {
+		return err
+	}
+	defer metricsListener.Close()
+
+	metrics := telemetry.New(release(), telemetry.State{
+		KeysLoaded: d.keyring.Len,
+		KeysHeld:   d.vault.Len,
+		StoreUp:    func() bool { return d.journal.Err() == nil },
+	})
+	d.signer.Guard = metrics.Guard(d.guard)
+	d.signer.Keys = metrics.Keys(d.keyring)
+	signing := d.signing(metrics)
+
+	failed := make(chan error, 3)
+	serve := func(l net.Listener, h http.Handler) *http.Server {
+		s := server(h, d.log)
+		go func() { failed <- s.Serve(l) }()
+		return s
+	}
+	servers := []*http.Server{serve(api, d.routes(signing)), serve(metricsListener, metricsRoutes(metrics))}
+
+	loading, stopLoading := context.WithCancel(ctx)
+	loaded := make(chan struct{})
+	go func() {
+		defer close(loaded)
+		if err := d.load(loading); err != nil {
+			if loading.Err() == nil {
+				failed <- err
+			}
+			return
+		}
+		signing.Ready()
+		d.announce(stdout, api.Addr(), metricsListener.Addr())
+	}()
+
+	var cause error
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping: finishing what is in flight")
+	case cause = <-failed:
+	case <-d.journal.Failed():
+		cause = fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
+	}
+	stopLoading()
+	<-loaded
+	signing.ShutDown()
+	return errors.Join(cause, drain(servers))
+}
+
+func bind(host string, port uint16, which string) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+	if err != nil {
+		return nil, fmt.Errorf("%w: choose another with --%s-listen-port, or stop what holds it", err, which)
+	}
+	return l, nil
+}
+
+// server bounds what a client can hold: slow headers, slow bodies, slow reads.
+// Connections idle for two minutes and a half outlive the pools of every known
+// client, so that none finds its kept connection closed at a duty.
+func server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       150 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// signing is the Web3Signer API over this daemon's parts.
+func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
+	return web3signer.New(web3signer.Config{
+		Signer:      d.signer,
+		PublicKeys:  d.keyring.PublicKeys,
+		StoreErr:    d.journal.Err,
+		Degraded:    d.degraded,
+		Log:         d.log,
+		Observe:     metrics.Observe,
+		UnknownFork: metrics.UnknownFork,
+	})
+}
+
+// degraded shows the keys that are held and not in service.
+func (d *daemon) degraded() []web3signer.Check {
+	withheld := d.custody.Withheld(context.Background())
+	if !d.custody.Ready() || len(withheld) == 0 {
+		return nil
+	}
+	return []web3signer.Check{{ID: "keys-check/withheld", Data: map[string]any{"error-count": len(withheld)}}}
+}
+
+// routes puts the three APIs of port 9000 side by side. Those that change the
+// vault or show more than public keys need the token.
+func (d *daemon) routes(signing http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", signing)
+	token := func() string { return d.token }
+	mux.Handle("/eth/v1/keystores", httpjson.RequireToken(token, keymanager.New(keymanager.Config{
+		Custody: d.custody, Guard: d.guard, Log: d.log,
+	})))
+	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
+		Custody: d.custody, Guard: d.guard, Network: d.network, Release: release(), Started: d.started,
+		StoreErr: d.journal.Err, Log: d.log,
+	})))
+	return mux
+}
+
+func metricsRoutes(metrics *telemetry.Metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler())
+	return mux
+}
+
+// drain lets what is in flight finish, all servers at once.
+func drain(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	errs := make(chan error)
+	for _, s := range servers {
+		go func() {
+			err := s.Shutdown(ctx)
+			if err != nil {
+				err = errors.Join(fmt.Errorf("drain: %w", err), s.Close())
+			}
+			errs <- err
+		}()
+	}
+	var all []error
+	for range servers {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}
+
+// load brings the vault's keys into service.
+func (d *daemon) load(ctx context.Context) error {
+	report, err := d.custody.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load keys: %w", err)
+	}
+	for _, problem := range report.Problems {
+		d.log.Error("key not in service", "pubkey", problem.PublicKey, "error", problem.Err)
+	}
+	return nil
+}
+
+// announce tells scripts that it is ready, in one log line, and a person what
+// the signer holds, where, and what to do next.
+func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
+	keys := d.keyring.Len()
+	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", release())
+	next := "point a validator client at it: docs/clients.md has the flags of each"
+	if keys == 0 {
+		next = fmt.Sprintf("make keys with: signerctl --data-dir %s keys generate (or keys import FILE)", d.dir.Path())
+	}
+	fmt.Fprintf(stdout, `
+Secure Signer %s
+  network   %s
+  keys      %d in service, of %d held in %s
+  signing   http://%s
+  metrics   http://%s/metrics
+  memory    keys %s
+  next      %s
+
+`, release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
+}

@@ -1,0 +1,100 @@
+package management
+
+import (
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/httpjson"
+)
+
+// A Status is the answer of GET /signer/v1/status.
+type Status struct {
+	Version       string  `json:"version"`
+	UptimeSeconds int64   `json:"uptime_seconds"`
+	Ready         bool    `json:"ready"` // keys are loaded and the store takes records
+	Network       Network `json:"network"`
+	Keys          Keys    `json:"keys"`
+	Store         Store   `json:"store"`
+}
+
+// A Network is the chain that a signer signs for.
+type Network struct {
+	Name                  string      `json:"name"`
+	GenesisValidatorsRoot eth2.Root   `json:"genesis_validators_root"`
+	GenesisTime           eth2.Uint64 `json:"genesis_time"` // unix seconds; 0: unknown
+	Slot                  *eth2.Slot  `json:"slot,omitzero"`  // by the signer's clock, from genesis on
+	Epoch                 *eth2.Epoch `json:"epoch,omitzero"` // likewise
+}
+
+// Keys counts keys. While they load, those not looked at yet are neither in
+// service nor withheld.
+type Keys struct {
+	Held      int  `json:"held"`       // in the vault
+	InService int  `json:"in_service"` // sign
+	Withheld  int  `json:"withheld"`   // held, but not in service: GET /signer/v1/keys says why
+	Loading   bool `json:"loading"`
+	Loaded    int  `json:"loaded"` // looked at since the start
+}
+
+// A Store is the state of the slashing protection's store.
+type Store struct {
+	Up    bool   `json:"up"`
+	Error string `json:"error,omitzero"`
+	Head  *Head  `json:"head,omitzero"`
+}
+
+// A Head names everything that was ever recorded.
+type Head struct {
+	Sequence eth2.Uint64 `json:"sequence"`
+	Hash     string      `json:"hash"`
+}
+
+func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
+	now := time.Now()
+	s := Status{
+		Version:       h.Release,
+		UptimeSeconds: int64(now.Sub(h.Started).Seconds()),
+		Network:       h.network(now),
+		Keys:          h.keys(),
+		Store:         h.store(),
+	}
+	s.Ready = s.Store.Up && !s.Keys.Loading
+	httpjson.WriteJSON(w, http.StatusOK, s)
+}
+
+func (h *handler) network(now time.Time) Network {
+	n := Network{
+		Name:                  h.Network.Name,
+		GenesisValidatorsRoot: h.Network.GenesisValidatorsRoot,
+		GenesisTime:           eth2.Uint64(h.Network.GenesisTime),
+	}
+	if slot, started := h.Network.SlotAt(now.Unix()); started {
+		epoch := h.Network.EpochOf(slot)
+		n.Slot, n.Epoch = &slot, &epoch
+	}
+	return n
+}
+
+func (h *handler) keys() Keys {
+	ready := h.Custody.Ready()
+	k := Keys{Held: len(h.Custody.Vault.List()), InService: len(h.Custody.List()), Loading: !ready}
+	k.Loaded, _ = h.Custody.Progress()
+	if ready {
+		k.Withheld = k.Held - k.InService
+	}
+	return k
+}
+
+func (h *handler) store() Store {
+	s := Store{Up: true}
+	if err := h.StoreErr(); err != nil {
+		s.Up, s.Error = false, err.Error()
+	}
+	if h.Head != nil {
+		sequence, hash := h.Head()
+		s.Head = &Head{eth2.Uint64(sequence), "0x" + hex.EncodeToString(hash[:])}
+	}
+	return s
+}
