@@ -1,6 +1,7 @@
 package management
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -8,94 +9,132 @@ import (
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
+	"github.com/secure-signer/secure-signer/signer"
 )
 
-// A KeyList is the answer of GET /signer/v1/keys: the keys in service,
-// ascending.
+// A KeyList is the answer of GET /signer/v1/keys, ascending.
 type KeyList struct {
-	Data []Key `json:"data"`
+	Keys []Key `json:"keys"`
 }
 
-// A Key is a key in service and the highest that it has signed or may not sign
-// any more. A member is absent where there is neither.
+// A Key is a key that is held, and what its slashing record says.
 type Key struct {
-	Pubkey bls.PublicKey `json:"pubkey"`
-	Slot   *eth2.Slot    `json:"slot,omitzero"`   // of a block
-	Source *eth2.Epoch   `json:"source,omitzero"` // of an attestation
-	Target *eth2.Epoch   `json:"target,omitzero"`
+	Pubkey    bls.PublicKey `json:"pubkey"`
+	InService bool          `json:"in_service"`
+	Problem   string        `json:"problem,omitzero"` // why it is not in service
+
+	// A block is signed only above this slot, an attestation only above this
+	// target and not from below this source: the last one signed, or a floor
+	// above it. Only the identical message is signed again. Absent: anything.
+	Slot        *eth2.Slot  `json:"last_slot,omitzero"`
+	SourceEpoch *eth2.Epoch `json:"last_source_epoch,omitzero"`
+	TargetEpoch *eth2.Epoch `json:"last_target_epoch,omitzero"`
 }
 
-func (h *handler) keys(w http.ResponseWriter, r *http.Request) {
+func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 	if !h.Custody.Ready() {
-		httpjson.WriteError(w, http.StatusServiceUnavailable, reasonLoading, custody.ErrLoading.Error())
+		writeLoading(w)
 		return
 	}
-	pubs := h.Custody.List()
-	list := KeyList{Data: make([]Key, len(pubs))}
-	for i, pub := range pubs {
-		state, err := h.Guard.State(r.Context(), pub)
-		if err != nil {
-			httpjson.WriteError(w, http.StatusServiceUnavailable, reasonStoreUnavailable, err.Error())
-			return
-		}
-		k, marks := Key{Pubkey: pub}, state.Watermarks()
-		if marks.HasSlot {
-			k.Slot = &marks.Slot
-		}
-		if marks.HasSource {
-			k.Source = &marks.Source
-		}
-		if marks.HasTarget {
-			k.Target = &marks.Target
-		}
-		list.Data[i] = k
+	list := KeyList{Keys: []Key{}}
+	problems := make(map[bls.PublicKey]error)
+	for _, p := range h.Custody.Withheld(r.Context()) {
+		problems[p.PublicKey] = p.Err
+	}
+	for _, pub := range h.Custody.Vault.List() {
+		list.Keys = append(list.Keys, h.describe(r.Context(), pub, problems[pub]))
 	}
 	httpjson.WriteJSON(w, http.StatusOK, list)
 }
 
-// A GenerateRequest is the body of POST /signer/v1/keys.
-type GenerateRequest struct {
-	Count int `json:"count"` // 1 to MaxGenerate
+func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error) Key {
+	k := Key{Pubkey: pub, InService: problem == nil}
+	if problem != nil {
+		k.Problem = problem.Error()
+	}
+	state, err := h.Guard.State(ctx, pub)
+	if err != nil {
+		return k // of a key in service: it refuses to sign, and the store is down
+	}
+	mark := state.Watermarks()
+	if mark.HasSlot {
+		k.Slot = &mark.Slot
+	}
+	if mark.HasSource {
+		k.SourceEpoch = &mark.Source
+	}
+	if mark.HasTarget {
+		k.TargetEpoch = &mark.Target
+	}
+	return k
 }
 
-// A Generated is its answer. If Error is set, the keys before it are in service
-// all the same.
+// MaxGenerate bounds how many keys one request draws: it is answered within
+// seconds, and a client that wants more can show how far it is.
+const MaxGenerate = 100
+
+type generateRequest struct {
+	Count int `json:"count"`
+}
+
+// Generated is the answer of POST /signer/v1/keys.
 type Generated struct {
-	Data  []bls.PublicKey `json:"data"`
-	Error string          `json:"error,omitzero"`
+	Pubkeys []bls.PublicKey `json:"pubkeys"`
 }
 
-// generate draws keys inside this process. A client that hangs up gets no more
-// keys than those already drawn: GET lists them.
-func (h *handler) generate(w http.ResponseWriter, r *http.Request) {
-	var req GenerateRequest
-	if err := httpjson.Decode(r.Body, maxBody, &req); err != nil {
+// notGenerated is the body of an error after some keys were made: they are in
+// service, and nobody else knows of them.
+type notGenerated struct {
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Error   string          `json:"error"`
+	Reason  string          `json:"reason"`
+	Pubkeys []bls.PublicKey `json:"pubkeys"`
+}
+
+// maxGenerateBody is far more than {"count":100} needs.
+const maxGenerateBody = 1 << 10
+
+func (h *handler) generateKeys(w http.ResponseWriter, r *http.Request) {
+	var req generateRequest
+	if err := httpjson.Decode(r.Body, maxGenerateBody, &req); err != nil {
 		httpjson.WriteDecodeError(w, err)
 		return
 	}
 	if req.Count < 1 || req.Count > MaxGenerate {
 		httpjson.WriteError(w, http.StatusBadRequest, httpjson.ReasonMalformedRequest,
-			fmt.Sprintf("count is %d: ask for 1 to %d keys", req.Count, MaxGenerate))
+			fmt.Sprintf("count: want 1 to %d, got %d: draw more keys by more requests", MaxGenerate, req.Count))
 		return
 	}
 	if !h.Custody.Ready() {
-		httpjson.WriteError(w, http.StatusServiceUnavailable, reasonLoading, custody.ErrLoading.Error())
+		writeLoading(w)
 		return
 	}
-	made := Generated{Data: []bls.PublicKey{}}
+	made := Generated{Pubkeys: make([]bls.PublicKey, 0, req.Count)}
 	for range req.Count {
 		pub, err := h.Custody.Generate(r.Context())
 		if err != nil {
 			h.Log.Error("key not generated", "error", err)
-			made.Error = err.Error()
-			break
+			writeNotGenerated(w, err, made)
+			return
 		}
 		h.Log.Info("key generated", "pubkey", pub)
-		made.Data = append(made.Data, pub)
+		made.Pubkeys = append(made.Pubkeys, pub)
 	}
-	status := http.StatusOK
-	if made.Error != "" {
-		status = http.StatusServiceUnavailable
-	}
-	httpjson.WriteJSON(w, status, made)
+	httpjson.WriteJSON(w, http.StatusOK, made)
+}
+
+func writeLoading(w http.ResponseWriter) {
+	httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonLoading), custody.ErrLoading.Error())
+}
+
+func writeNotGenerated(w http.ResponseWriter, err error, made Generated) {
+	message := fmt.Sprintf("%d keys were generated, then: %v", len(made.Pubkeys), err)
+	httpjson.WriteJSON(w, http.StatusServiceUnavailable, notGenerated{
+		Code:    http.StatusServiceUnavailable,
+		Message: message,
+		Error:   message,
+		Reason:  string(signer.ReasonStoreUnavailable),
+		Pubkeys: made.Pubkeys,
+	})
 }

@@ -23,7 +23,7 @@ type Status struct {
 type Network struct {
 	Name                  string      `json:"name"`
 	GenesisValidatorsRoot eth2.Root   `json:"genesis_validators_root"`
-	GenesisTime           eth2.Uint64 `json:"genesis_time"` // unix seconds; 0: unknown
+	GenesisTime           eth2.Uint64 `json:"genesis_time"`   // unix seconds; 0: unknown
 	Slot                  *eth2.Slot  `json:"slot,omitzero"`  // by the signer's clock, from genesis on
 	Epoch                 *eth2.Epoch `json:"epoch,omitzero"` // likewise
 }
