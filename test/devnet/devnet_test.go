@@ -1,0 +1,251 @@
+// Package devnet runs real chains of Lodestar nodes whose validator clients
+// have their keys only in Secure Signer.
+//
+// It shows that a chain finalises without a refused duty, and that a second
+// validator client on the same keys cannot make a slashable pair, where it does
+// with an unguarded signer. Only Lodestar itself is not ours: the execution
+// engine, the proxy that records what is signed and the judge are.
+package devnet
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/secure-signer/secure-signer/test/internal/daemon"
+	"github.com/secure-signer/secure-signer/test/internal/interop"
+	"github.com/secure-signer/secure-signer/test/judge"
+
+	"github.com/protolambda/zrnt/eth2/configs"
+)
+
+func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
+
+// A length is how long the chains run.
+type length struct {
+	slot      time.Duration
+	finalized uint64 // epoch that the clean chain must finalise
+	contested uint64 // slots of the chains with two clients
+}
+
+// chainLength reads SECURE_SIGNER_DEVNET: short, long, or unset, which skips.
+func chainLength(t *testing.T) length {
+	t.Helper()
+	switch mode := os.Getenv("SECURE_SIGNER_DEVNET"); mode {
+	case "short":
+		return length{slot: time.Second, finalized: 3, contested: 24}
+	case "long":
+		return length{slot: 2 * time.Second, finalized: 12, contested: 64}
+	case "":
+		t.Skip("a real chain takes minutes: make devnet, or SECURE_SIGNER_DEVNET=short")
+	default:
+		t.Fatalf("SECURE_SIGNER_DEVNET=%s: use short or long", mode)
+	}
+	return length{}
+}
+
+// A network is one chain, its beacon nodes and the genesis that they agree on.
+type network struct {
+	lodestar
+	chain
+	beacons []*beacon
+	root    string // genesis_validators_root
+}
+
+// startNetwork starts beacon nodes with a common genesis and returns while
+// there is time to start the rest before it. On a machine that is too busy it
+// begins again with more time.
+func startNetwork(t *testing.T, slot, maxTime time.Duration, names ...string) network {
+	t.Helper()
+	// What remains to be started once the nodes are up must be up at genesis: a
+	// lone node that misses the first epoch waits for peers for ever.
+	const rest = 12 * time.Second
+	for lead := 30 * time.Second; lead <= 2*time.Minute; lead *= 2 {
+		n := network{lodestar: findLodestar(t, maxTime)}
+		n.chain = newChain(t, n.dir, slot, lead)
+		for _, name := range names {
+			n.beacons = append(n.beacons, n.startBeacon(t, name, n.chain))
+		}
+		ready := true
+		for _, b := range n.beacons {
+			var ok bool
+			n.root, ok = b.genesisRoot(n.genesis.Add(-rest))
+			ready = ready && ok
+		}
+		if ready {
+			return n
+		}
+		for _, b := range n.beacons {
+			if !b.running() {
+				t.Fatalf("%s has ended:\n%s", b.name, b.text())
+			}
+			b.stop()
+		}
+		t.Logf("the beacon nodes were not ready %v before genesis; again with more time", rest)
+	}
+	t.Fatal("the beacon nodes do not start in time on this machine")
+	return network{}
+}
+
+// startSigner serves the chain's keys by the real daemon, with the defaults of
+// an operator.
+func (n network) startSigner(t *testing.T, keys []interop.Key) *daemon.Daemon {
+	t.Helper()
+	folder := daemon.Init(t, daemon.Network{
+		Name: n.params, GenesisRoot: n.root, GenesisTime: strconv.FormatInt(n.genesis.Unix(), 10),
+	})
+	d := daemon.Serve(t, folder)
+	d.Import(t, keys, "")
+	return d
+}
+
+// benign explains what Lodestar complains of although nothing is wrong.
+var benign = []*regexp.Regexp{}
+
+func TestAChainLivesOnTheSigner(t *testing.T) {
+	l := chainLength(t)
+	maxTime := 3*time.Minute + time.Duration(2*(l.finalized+2)*slotsPerEpoch)*l.slot
+	n := startNetwork(t, l.slot, maxTime, "beacon")
+	signer := n.startSigner(t, interop.Keys(validators))
+	var r recorder
+	beacon := n.beacons[0]
+	client := n.startValidator(t, "client", n.chain, beacon, r.between(t, "client", signer.URL))
+
+	head, finalized := waitFor(t, n, client, func(_, finalized uint64) bool { return finalized >= l.finalized })
+	blocks := beacon.blocks(head)
+	t.Logf("head slot %d, %d blocks, finalised epoch %d", head, blocks, finalized)
+	if finalized < l.finalized {
+		t.Errorf("finalised epoch %d, want %d\n%s\n%s", finalized, l.finalized, beacon.text(), client.text())
+	}
+	if uint64(blocks) < head*9/10 {
+		t.Errorf("%d blocks in %d slots", blocks, head)
+	}
+	client.stop()
+	beacon.stop()
+
+	r.expectEveryDutySigned(t)
+	for _, p := range []*process{beacon.process, client} {
+		for _, line := range p.complaints(benign) {
+			t.Error(line)
+		}
+	}
+	if v := verdict(t, &r); len(v.Crimes) > 0 || v.Blocks == 0 || v.Attestations == 0 {
+		t.Errorf("the judge found %v in %d blocks and %d attestations", v.Crimes, v.Blocks, v.Attestations)
+	}
+}
+
+// waitFor returns once the first beacon node is where done says, or when twice
+// the time that it should take is over.
+func waitFor(t *testing.T, n network, client *process, done func(head, finalized uint64) bool) (head, finalized uint64) {
+	t.Helper()
+	deadline := time.Now().Add(time.Duration(n.seconds)*time.Second - 2*time.Minute)
+	for time.Now().Before(deadline) {
+		if head, finalized = n.beacons[0].head(); done(head, finalized) {
+			return head, finalized
+		}
+		if !client.running() {
+			t.Fatalf("%s has ended:\n%s", client.name, client.text())
+		}
+		time.Sleep(time.Second)
+	}
+	return head, finalized
+}
+
+// expectEveryDutySigned fails unless every request got its signature, and every
+// duty of phase0 to capella was among them.
+func (r *recorder) expectEveryDutySigned(t *testing.T) {
+	t.Helper()
+	kinds := map[string]int{}
+	for _, x := range r.all() {
+		kinds[x.kind+" "+x.fork]++
+		if x.answer.Status != 200 {
+			t.Errorf("%s refused: %d %s", x.kind, x.answer.Status, x.answer.Body)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		t.Logf("%5d %s", kinds[kind], kind)
+	}
+	always := []string{"BLOCK_V2", "RANDAO_REVEAL", "ATTESTATION", "AGGREGATION_SLOT", "AGGREGATE_AND_PROOF"}
+	altair := []string{"SYNC_COMMITTEE_MESSAGE", "SYNC_COMMITTEE_SELECTION_PROOF", "SYNC_COMMITTEE_CONTRIBUTION_AND_PROOF"}
+	for fork, version := range []string{"0x00000001", "0x01000001", "0x02000001", "0x03000001"} {
+		want := always
+		if fork > 0 {
+			want = append(slices.Clone(always), altair...)
+		}
+		for _, kind := range want {
+			if kinds[kind+" "+version] == 0 {
+				t.Errorf("no %s was asked for under fork version %s", kind, version)
+			}
+		}
+	}
+}
+
+func verdict(t *testing.T, r *recorder) judge.Verdict {
+	t.Helper()
+	v, err := judge.Judge(configs.Minimal, r.signed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("judged %d blocks and %d attestations, saw %d others, found %d slashable pairs", v.Blocks, v.Attestations, v.Others, len(v.Crimes))
+	return v
+}
+
+// contest runs two validator clients, each with its own beacon node and so its
+// own view of the chain, on the same keys of one signer.
+func contest(t *testing.T, start func(network, []interop.Key) string) *recorder {
+	t.Helper()
+	l := chainLength(t)
+	n := startNetwork(t, l.slot, 3*time.Minute+time.Duration(l.contested)*l.slot, "first-beacon", "second-beacon")
+	signer := start(n, interop.Keys(validators))
+	var r recorder
+	for i, name := range []string{"first", "second"} {
+		n.startValidator(t, name, n.chain, n.beacons[i], r.between(t, name, signer))
+	}
+	time.Sleep(time.Until(n.genesis.Add(time.Duration(l.contested) * l.slot)))
+	return &r
+}
+
+func TestTwoClientsOnTheSameKeysMakeNoSlashablePair(t *testing.T) {
+	r := contest(t, func(n network, keys []interop.Key) string { return n.startSigner(t, keys).URL })
+
+	var refusedBlocks, refusedVotes, retries int
+	for _, x := range r.all() {
+		switch {
+		case x.answer.Status == 200 && x.slashable():
+			retries++
+			if x.retry == nil || x.retry.Status != 200 || x.retry.Body != x.answer.Body {
+				t.Errorf("an identical %s was not signed again: %+v", x.kind, x.retry)
+			}
+		case x.answer.Status == 412 && x.isBlock():
+			refusedBlocks++
+		case x.answer.Status == 412 && x.kind == "ATTESTATION":
+			refusedVotes++
+		case x.answer.Status != 200:
+			t.Errorf("%s for %s: %d %s", x.kind, x.client, x.answer.Status, x.answer.Body)
+		}
+	}
+	t.Logf("refused %d blocks and %d attestations, signed %d again", refusedBlocks, refusedVotes, retries)
+	if refusedBlocks == 0 || refusedVotes == 0 || retries == 0 {
+		t.Error("the two clients did not contradict each other")
+	}
+	if v := verdict(t, r); len(v.Crimes) > 0 || v.Blocks == 0 || v.Attestations == 0 {
+		t.Errorf("slashable: %v", v.Crimes)
+	}
+}
+
+// The control: without it nobody knows whether the test above could fail.
+func TestTwoClientsWithoutTheGuardAreSlashable(t *testing.T) {
+	r := contest(t, func(_ network, keys []interop.Key) string { return startUnguarded(t, keys) })
+
+	found := map[judge.Offence]int{}
+	for _, c := range verdict(t, r).Crimes {
+		found[c.Offence]++
+	}
+	if found[judge.DoubleProposal] == 0 || found[judge.DoubleVote] == 0 {
+		t.Errorf("an unguarded signer was caught at %v; want double proposals and double votes", found)
+	}
+}

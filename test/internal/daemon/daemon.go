@@ -1,0 +1,231 @@
+// Package daemon builds and runs the real secure-signer for black-box tests:
+// only its command line, its files and its HTTP are used.
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTime is how long a daemon may take to be ready on a crowded machine.
+const startTime = 60 * time.Second
+
+// A Folder is a data folder and the passphrase file beside it.
+type Folder struct {
+	Path       string
+	Passphrase string // a file
+}
+
+// A Network is what init is told about the chain. Name may be a path of a
+// config.yaml; then root and time are needed.
+type Network struct {
+	Name        string
+	GenesisRoot string
+	GenesisTime string
+}
+
+// binary is built once per test process.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "secure-signer-test-")
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, "secure-signer")
+	build := exec.Command("go", "build", "-o", out, "github.com/secure-signer/secure-signer/cmd/secure-signer")
+	if text, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build secure-signer: %w\n%s", err, text)
+	}
+	return out, nil
+})
+
+// Main runs a test binary and removes what was built for it:
+//
+//	func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	if out, err := binary(); err == nil {
+		os.RemoveAll(filepath.Dir(out))
+	}
+	return code
+}
+
+// Run calls the daemon with args and waits for it to end by itself.
+func Run(t testing.TB, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	out, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, out, args...)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %q: %v", args, err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("secure-signer %q does not end by itself\n%s%s", args, &o, &e)
+	}
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// Init makes a data folder in a fresh temporary folder.
+func Init(t testing.TB, n Network) Folder {
+	t.Helper()
+	return InitAt(t, t.TempDir(), n)
+}
+
+// InitAt makes a data folder below dir.
+func InitAt(t testing.TB, dir string, n Network) Folder {
+	t.Helper()
+	f := Folder{Path: filepath.Join(dir, "data"), Passphrase: filepath.Join(t.TempDir(), "passphrase")}
+	if err := os.WriteFile(f.Passphrase, []byte("a passphrase for tests only"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := Run(t, f.InitArgs(n)...); code != 0 {
+		t.Fatalf("init: exit %d\n%s%s", code, stdout, stderr)
+	}
+	return f
+}
+
+// InitArgs is the command line that makes f.
+func (f Folder) InitArgs(n Network) []string {
+	args := []string{"init", "--data-dir", f.Path, "--network", n.Name, "--passphrase-file", f.Passphrase}
+	if n.GenesisRoot != "" {
+		args = append(args, "--genesis-validators-root", n.GenesisRoot, "--genesis-time", n.GenesisTime)
+	}
+	return args
+}
+
+// ServeArgs is the command line that serves f on free ports.
+func (f Folder) ServeArgs(extra ...string) []string {
+	return append([]string{
+		"serve", "--data-dir", f.Path, "--passphrase-file", f.Passphrase,
+		"--http-listen-port", "0", "--metrics-listen-port", "0",
+	}, extra...)
+}
+
+// A Daemon is a running secure-signer.
+type Daemon struct {
+	URL string
+
+	t     testing.TB
+	token string
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the process has ended
+	log   *log
+}
+
+// Serve starts the daemon on f and waits until it is ready to sign. It is
+// killed at the end of the test, if it still runs.
+func Serve(t testing.TB, f Folder, extra ...string) *Daemon {
+	t.Helper()
+	out, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Daemon{t: t, cmd: exec.Command(out, f.ServeArgs(extra...)...), ended: make(chan struct{}), log: newLog()}
+	d.cmd.Stdout, d.cmd.Stderr = io.Discard, d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.cmd.Wait() //nolint:errcheck // the exit code is read from ProcessState
+		close(d.ended)
+	}()
+	t.Cleanup(d.Kill)
+
+	select {
+	case address := <-d.log.ready:
+		d.URL = "http://" + address
+	case <-d.ended:
+		t.Fatalf("secure-signer serve ended with exit %d\n%s", d.cmd.ProcessState.ExitCode(), d.log)
+	case <-time.After(startTime):
+		t.Fatalf("secure-signer serve is not ready after %v\n%s", startTime, d.log)
+	}
+	token, err := os.ReadFile(filepath.Join(f.Path, "api-token.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.token = strings.TrimSpace(string(token))
+	return d
+}
+
+// Log is what the daemon has written to its log so far.
+func (d *Daemon) Log() string { return d.log.String() }
+
+// Ended is closed when the process has ended.
+func (d *Daemon) Ended() <-chan struct{} { return d.ended }
+
+// Stop sends SIGTERM and returns the exit code.
+func (d *Daemon) Stop() int {
+	d.t.Helper()
+	d.Terminate()
+	return d.Wait()
+}
+
+// Terminate sends SIGTERM and does not wait.
+func (d *Daemon) Terminate() {
+	d.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+}
+
+// Wait waits for the daemon to end and returns the exit code.
+func (d *Daemon) Wait() int {
+	d.t.Helper()
+	select {
+	case <-d.ended:
+	case <-time.After(startTime):
+		d.t.Fatalf("secure-signer does not stop\n%s", d.log)
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// Kill ends the process as a crash does: nothing is flushed or closed.
+func (d *Daemon) Kill() {
+	d.cmd.Process.Kill() //nolint:errcheck // it may have ended
+	<-d.ended
+}
+
+// A log keeps what the daemon writes and finds the line that says it is ready.
+type log struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	found bool
+	ready chan string // the address, once
+}
+
+func newLog() *log { return &log{ready: make(chan string, 1)} }
+
+var readyLine = regexp.MustCompile(`msg="ready to sign".* address=(\S+)`)
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	if m := readyLine.FindSubmatch(l.text.Bytes()); m != nil && !l.found {
+		l.found = true
+		l.ready <- string(m[1])
+	}
+	return len(p), nil
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
