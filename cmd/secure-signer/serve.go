@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -155,6 +156,7 @@ func (f serveFlags) open(log *slog.Logger, stdin io.Reader, stderr io.Writer) (_
 	if err := d.settle(); err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // the passphrase's KDF took 128 MiB that nothing needs again
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
