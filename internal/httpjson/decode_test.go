@@ -175,6 +175,8 @@ func TestDocumentsThatAreNotOneObject(t *testing.T) {
 		"nothing":                     {"", "the body is empty"},
 		"white space":                 {" \r\n", "the body is empty"},
 		"null":                        {"null", "must not be null"},
+		"a form":                      {"type=A", "malformed JSON at byte 1: …"},
+		"nothing with an n":           {"nothing", "malformed JSON at byte 1: …"},
 		"an array":                    {"[" + whole + "]", "want an object, got an array"},
 		"a number":                    {"1", "want an object, got a number"},
 		"a byte order mark":           {"\ufeff" + whole, "malformed JSON at byte 0: …"},

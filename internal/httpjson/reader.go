@@ -189,12 +189,18 @@ func (r *reader) expect(s shape) *Malformed {
 		return nil
 	}
 	switch got {
-	case 'n':
-		return &Malformed{Problem: "must not be null"}
-	case '{', '[', '"', '0', 't', 'f':
-		return &Malformed{Problem: fmt.Sprintf("want %s, got %s", shapes[s].want, kindName(got))}
+	case 'n', 't', 'f': // only the first letter has been looked at
+		if err := r.skip(); err != nil {
+			return err
+		}
+		if got == 'n' {
+			return &Malformed{Problem: "must not be null"}
+		}
+	case '{', '[', '"', '0':
+	default:
+		return nil
 	}
-	return nil
+	return &Malformed{Problem: fmt.Sprintf("want %s, got %s", shapes[s].want, kindName(got))}
 }
 
 // shapes holds, by shape, the kinds of JSON value that it is read from.
