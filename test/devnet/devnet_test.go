@@ -27,19 +27,28 @@ func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
 
 // A length is how long the chains run.
 type length struct {
-	slot      time.Duration
 	finalized uint64 // epoch that the clean chain must finalise
 	contested uint64 // slots of the chains with two clients
 }
+
+// The clean chain must not be late on a busy machine; the contested ones may.
+const (
+	cleanSlot     = 2 * time.Second
+	contestedSlot = time.Second
+)
+
+// spare is what a process may live beyond the time of its chain: a start on a
+// busy machine, and the end of the test.
+const spare = 4 * time.Minute
 
 // chainLength reads SECURE_SIGNER_DEVNET: short, long, or unset, which skips.
 func chainLength(t *testing.T) length {
 	t.Helper()
 	switch mode := os.Getenv("SECURE_SIGNER_DEVNET"); mode {
 	case "short":
-		return length{slot: time.Second, finalized: 3, contested: 24}
+		return length{finalized: 3, contested: 24}
 	case "long":
-		return length{slot: 2 * time.Second, finalized: 12, contested: 64}
+		return length{finalized: 12, contested: 96}
 	case "":
 		t.Skip("a real chain takes minutes: make devnet, or SECURE_SIGNER_DEVNET=short")
 	default:
@@ -63,8 +72,8 @@ func startNetwork(t *testing.T, slot, maxTime time.Duration, names ...string) ne
 	t.Helper()
 	// What remains to be started once the nodes are up must be up at genesis: a
 	// lone node that misses the first epoch waits for peers for ever.
-	const rest = 12 * time.Second
-	for lead := 30 * time.Second; lead <= 2*time.Minute; lead *= 2 {
+	const rest = 10 * time.Second
+	for lead := 20 * time.Second; lead <= 80*time.Second; lead *= 2 {
 		n := network{lodestar: findLodestar(t, maxTime)}
 		n.chain = newChain(t, n.dir, slot, lead)
 		for _, name := range names {
@@ -103,19 +112,33 @@ func (n network) startSigner(t *testing.T, keys []interop.Key) *daemon.Daemon {
 	return d
 }
 
-// benign explains what Lodestar complains of although nothing is wrong.
-var benign = []*regexp.Regexp{}
+// benign are the only lines of level error or warn that a clean chain may log.
+var benign = []*regexp.Regexp{
+	// The node is alone on purpose.
+	regexp.MustCompile(`error: PeerDiscovery: discv5 has no boot enr|warn: Low peer count`),
+	// Lodestar 1.5.1 cannot make light client updates about a chain's first sync
+	// period, if that began in phase0. Nothing signs these.
+	regexp.MustCompile(`error: Error updating best LightClientUpdate .* Invalid target fork=phase0`),
+	// Duties that were asked for before genesis depend on the genesis block, and
+	// are asked for again once the first block is there.
+	regexp.MustCompile(`warn: .*duties re-?org`),
+	// Contributions are due within one slot. A busy machine misses that after the
+	// signature was given; any other fault of theirs has another code.
+	regexp.MustCompile(`error: Error on publishContributionAndProofs .* code=SYNC_COMMITTEE_ERROR_NOT_CURRENT_SLOT`),
+	regexp.MustCompile(`error: .*Multiple errors on publishContributionAndProofs`),
+}
 
 func TestAChainLivesOnTheSigner(t *testing.T) {
 	l := chainLength(t)
-	maxTime := 3*time.Minute + time.Duration(2*(l.finalized+2)*slotsPerEpoch)*l.slot
-	n := startNetwork(t, l.slot, maxTime, "beacon")
+	// Epoch N is finalised when epoch N+2 begins.
+	lasts := time.Duration((l.finalized+2)*slotsPerEpoch) * cleanSlot
+	n := startNetwork(t, cleanSlot, lasts+spare, "beacon")
 	signer := n.startSigner(t, interop.Keys(validators))
 	var r recorder
 	beacon := n.beacons[0]
 	client := n.startValidator(t, "client", n.chain, beacon, r.between(t, "client", signer.URL))
 
-	head, finalized := waitFor(t, n, client, func(_, finalized uint64) bool { return finalized >= l.finalized })
+	head, finalized := waitForFinality(t, beacon, client, l.finalized, n.genesis.Add(lasts+lasts/2))
 	blocks := beacon.blocks(head)
 	t.Logf("head slot %d, %d blocks, finalised epoch %d", head, blocks, finalized)
 	if finalized < l.finalized {
@@ -124,28 +147,25 @@ func TestAChainLivesOnTheSigner(t *testing.T) {
 	if uint64(blocks) < head*9/10 {
 		t.Errorf("%d blocks in %d slots", blocks, head)
 	}
-	client.stop()
-	beacon.stop()
-
-	r.expectEveryDutySigned(t)
 	for _, p := range []*process{beacon.process, client} {
 		for _, line := range p.complaints(benign) {
 			t.Error(line)
 		}
 	}
+	client.stop()
+	beacon.stop()
+	r.expectEveryDutySigned(t)
 	if v := verdict(t, &r); len(v.Crimes) > 0 || v.Blocks == 0 || v.Attestations == 0 {
 		t.Errorf("the judge found %v in %d blocks and %d attestations", v.Crimes, v.Blocks, v.Attestations)
 	}
 }
 
-// waitFor returns once the first beacon node is where done says, or when twice
-// the time that it should take is over.
-func waitFor(t *testing.T, n network, client *process, done func(head, finalized uint64) bool) (head, finalized uint64) {
+// waitForFinality returns once the epoch is finalised, or at the deadline.
+func waitForFinality(t *testing.T, b *beacon, client *process, epoch uint64, deadline time.Time) (head, finalized uint64) {
 	t.Helper()
-	deadline := time.Now().Add(time.Duration(n.seconds)*time.Second - 2*time.Minute)
 	for time.Now().Before(deadline) {
-		if head, finalized = n.beacons[0].head(); done(head, finalized) {
-			return head, finalized
+		if head, finalized = b.head(); finalized >= epoch {
+			break
 		}
 		if !client.running() {
 			t.Fatalf("%s has ended:\n%s", client.name, client.text())
@@ -199,13 +219,14 @@ func verdict(t *testing.T, r *recorder) judge.Verdict {
 func contest(t *testing.T, start func(network, []interop.Key) string) *recorder {
 	t.Helper()
 	l := chainLength(t)
-	n := startNetwork(t, l.slot, 3*time.Minute+time.Duration(l.contested)*l.slot, "first-beacon", "second-beacon")
+	lasts := time.Duration(l.contested) * contestedSlot
+	n := startNetwork(t, contestedSlot, lasts+spare, "first-beacon", "second-beacon")
 	signer := start(n, interop.Keys(validators))
 	var r recorder
 	for i, name := range []string{"first", "second"} {
 		n.startValidator(t, name, n.chain, n.beacons[i], r.between(t, name, signer))
 	}
-	time.Sleep(time.Until(n.genesis.Add(time.Duration(l.contested) * l.slot)))
+	time.Sleep(time.Until(n.genesis.Add(lasts)))
 	return &r
 }
 

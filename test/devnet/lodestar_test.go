@@ -151,7 +151,7 @@ func (p *process) text() string {
 
 var (
 	colour   = regexp.MustCompile("\x1b\\[[0-9;]*m")
-	logLevel = regexp.MustCompile(`^\S+ [0-9:.]+\[.*?\]\s+(error|warn): `)
+	logLevel = regexp.MustCompile(`^[^\[]*\[\S*\]\s+(error|warn): `)
 )
 
 // complaints returns the lines of level error and warn that none of the
