@@ -6,13 +6,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/spf13/pflag"
 )
 
@@ -21,41 +19,46 @@ const FileFlag = "config"
 
 // Merge sets every flag that was not given on the command line from the
 // environment, where --http-port is PREFIX_HTTP_PORT, else from the YAML file
-// that --config or PREFIX_CONFIG names, where it is http-port. A name in the
-// file that is no flag is an error; a variable that is none is not, because
-// the environment is shared.
-func Merge(flags *pflag.FlagSet, prefix string) error {
-	fromFile, path, err := fileValues(flags, prefix)
+// that --config or PREFIX_CONFIG names, where it is http-port.
+//
+// A name in the file that is no flag is an error; a variable that is none is
+// not, because the environment is shared. A name that only other commands have,
+// whose flags are others, is passed over: one file serves all commands. An empty
+// variable is as good as none.
+func Merge(flags *pflag.FlagSet, prefix string, others ...*pflag.FlagSet) error {
+	file, path, err := readFile(flags, prefix, others)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == FileFlag || f.Name == "help" {
+		if f.Changed || !isSetting(f) {
 			return
 		}
-		value, from := os.Getenv(variable(prefix, f.Name)), variable(prefix, f.Name)
-		if value == "" {
-			var ok bool
-			if value, ok = fromFile[f.Name]; !ok {
-				return
-			}
-			from = path
+		from := variable(prefix, f.Name)
+		var err error
+		if text := os.Getenv(from); text != "" {
+			err = flags.Set(f.Name, text)
+		} else if v, ok := file[f.Name]; ok {
+			from, err = path, v.set(flags, f)
 		}
-		if err := flags.Set(f.Name, value); err != nil {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s, from %s: %w", f.Name, from, err))
 		}
 	})
 	return errors.Join(errs...)
 }
 
+// isSetting tells what may be set anywhere from what is of the command line only.
+func isSetting(f *pflag.Flag) bool { return f.Name != FileFlag && f.Name != "help" }
+
 // variable returns the name of a flag's environment variable.
 func variable(prefix, flag string) string {
 	return prefix + "_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fileValues reads the YAML file, if one is named, into flags' own notation.
-func fileValues(flags *pflag.FlagSet, prefix string) (values map[string]string, path string, err error) {
+// readFile reads the YAML file, if one is named.
+func readFile(flags *pflag.FlagSet, prefix string, others []*pflag.FlagSet) (values map[string]value, path string, err error) {
 	if f := flags.Lookup(FileFlag); f != nil {
 		path = f.Value.String()
 	}
@@ -67,66 +70,82 @@ func fileValues(flags *pflag.FlagSet, prefix string) (values map[string]string, 
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, path, err
+		return nil, "", fmt.Errorf("read settings: %w", err)
 	}
-	values, err = parse(text, flags)
+	values, err = parse(text, slices.Concat([]*pflag.FlagSet{flags}, others))
 	if err != nil {
-		return nil, path, fmt.Errorf("%s: %w", path, err)
+		return nil, "", fmt.Errorf("%s: %w", path, err)
 	}
 	return values, path, nil
 }
 
-func parse(text []byte, flags *pflag.FlagSet) (map[string]string, error) {
-	var file map[string]any
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("not YAML: %s", yaml.FormatError(err, false, false))
+// A value is one setting of the file: a plain value, or a list of such.
+type value struct {
+	plain string
+	list  []string
+}
+
+func parse(text []byte, known []*pflag.FlagSet) (map[string]value, error) {
+	values := make(map[string]value)
+	all, err := members(text)
+	if err != nil {
+		return nil, err
 	}
-	values := make(map[string]string, len(file))
-	for _, name := range slices.Sorted(maps.Keys(file)) {
-		if name == FileFlag || flags.Lookup(name) == nil {
-			return nil, fmt.Errorf("unknown setting %q%s", name, nearest(name, flags))
+	for _, m := range all {
+		name := m.Key.GetToken().Value
+		if !slices.ContainsFunc(known, func(s *pflag.FlagSet) bool {
+			f := s.Lookup(name)
+			return f != nil && isSetting(f)
+		}) {
+			return nil, fmt.Errorf("unknown setting %q%s", name, nearest(name, known))
 		}
-		value, err := scalar(file[name])
-		if err != nil {
+		if values[name], err = read(m.Value); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		values[name] = value
 	}
 	return values, nil
 }
 
-// scalar writes a YAML value as a flag would be given: a list becomes its
-// members, separated by commas.
-func scalar(v any) (string, error) {
-	switch v := v.(type) {
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case int, int64, uint64, float64:
-		return fmt.Sprint(v), nil
-	case []any:
-		members := make([]string, len(v))
-		for i, m := range v {
-			s, err := scalar(m)
-			if err != nil || strings.Contains(s, ",") {
-				return "", fmt.Errorf("member %d of the list is not a plain value", i)
-			}
-			members[i] = s
-		}
-		return strings.Join(members, ","), nil
+func read(n ast.Node) (value, error) {
+	sequence, ok := n.(*ast.SequenceNode)
+	if !ok {
+		text, err := plain(n)
+		return value{plain: text}, err
 	}
-	return "", fmt.Errorf("want a plain value or a list of such, not %T", v)
+	list := make([]string, len(sequence.Values))
+	for i, n := range sequence.Values {
+		var err error
+		if list[i], err = plain(n); err != nil {
+			return value{}, fmt.Errorf("member %d of the list: %w", i+1, err)
+		}
+	}
+	return value{list: list}, nil
+}
+
+// set gives the flag its value. The members of a list are not joined: they may
+// hold commas.
+func (v value) set(flags *pflag.FlagSet, f *pflag.Flag) error {
+	if v.list == nil {
+		return flags.Set(f.Name, v.plain)
+	}
+	slice, ok := f.Value.(pflag.SliceValue)
+	if !ok {
+		return errors.New("want one value, not a list")
+	}
+	f.Changed = true
+	return slice.Replace(v.list)
 }
 
 // nearest returns a hint at the flag that name may have meant.
-func nearest(name string, flags *pflag.FlagSet) string {
+func nearest(name string, known []*pflag.FlagSet) string {
 	best, at := "", 4 // more than three changes are another word
-	flags.VisitAll(func(f *pflag.Flag) {
-		if d := distance(name, f.Name); d < at {
-			best, at = f.Name, d
-		}
-	})
+	for _, set := range known {
+		set.VisitAll(func(f *pflag.Flag) {
+			if d := distance(name, f.Name); d < at && isSetting(f) {
+				best, at = f.Name, d
+			}
+		})
+	}
 	if best == "" {
 		return ""
 	}

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // ReadNetworkFile reads the plain values of a consensus-specs config.yaml as
@@ -26,31 +24,19 @@ func ReadNetworkFile(path string) (map[string]string, error) {
 }
 
 func networkValues(text []byte) (map[string]string, error) {
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil, fmt.Errorf("not YAML: %s", yaml.FormatError(err, false, false))
-	}
 	values := map[string]string{}
-	for _, doc := range file.Docs {
-		var members []*ast.MappingValueNode
-		switch body := doc.Body.(type) {
-		case *ast.MappingNode:
-			members = body.Values
-		case *ast.MappingValueNode:
-			members = []*ast.MappingValueNode{body}
-		case nil:
+	all, err := members(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		switch m.Value.(type) {
+		case *ast.SequenceNode, *ast.MappingNode, *ast.MappingValueNode:
 			continue
-		default:
-			return nil, fmt.Errorf("want KEY: value lines, not a %v", body.Type())
 		}
-		for _, m := range members {
-			key := m.Key.GetToken().Value
-			if _, twice := values[key]; twice {
-				return nil, fmt.Errorf("%s is given twice", key)
-			}
-			if v, ok := m.Value.(ast.ScalarNode); ok {
-				values[key] = v.GetToken().Value
-			}
+		name := m.Key.GetToken().Value
+		if values[name], err = plain(m.Value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return values, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -22,7 +23,7 @@ func Passphrase(file, credential string, stdin io.Reader, stderr io.Writer) (pas
 	if file == "" {
 		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 			path := filepath.Join(dir, credential)
-			if _, err := os.Stat(path); err == nil {
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 				file = path
 			}
 		}
@@ -34,11 +35,15 @@ func Passphrase(file, credential string, stdin io.Reader, stderr io.Writer) (pas
 	return passphrase, "", err
 }
 
-// NewPassphrase is Passphrase for one that is being chosen: on a terminal it
-// is asked for twice.
+// NewPassphrase reads a passphrase that is being chosen: from file, if one is
+// named, with any warning written to stderr; else from the terminal, where it is
+// asked for twice.
 func NewPassphrase(file string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	if file != "" {
-		passphrase, _, err := fromFile(file)
+		passphrase, warning, err := fromFile(file)
+		if warning != "" {
+			fmt.Fprintf(stderr, "warning: %s\n", warning)
+		}
 		return passphrase, err
 	}
 	first, err := prompt("New passphrase: ", stdin, stderr)
@@ -67,7 +72,7 @@ func fromFile(path string) ([]byte, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("read passphrase: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+2))
+	text, err := io.ReadAll(io.LimitReader(f, maxPassphrase+3)) // a newline, and one byte too many
 	if err != nil {
 		return nil, "", fmt.Errorf("read passphrase: %w", err)
 	}
@@ -77,21 +82,22 @@ func fromFile(path string) ([]byte, string, error) {
 	}
 	var warning string
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		warning = fmt.Sprintf("%s has mode %#o: chmod 600 %s", path, mode, path)
+		warning = fmt.Sprintf("%s has mode %#o, so others can read it: chmod 600 %s", path, mode, path)
 	}
 	return passphrase, warning, nil
 }
 
 // trim takes one newline off the end and refuses what cannot be meant.
 func trim(text []byte) ([]byte, error) {
-	text = bytes.TrimSuffix(text, []byte("\n"))
-	text = bytes.TrimSuffix(text, []byte("\r"))
+	if line, ok := bytes.CutSuffix(text, []byte("\n")); ok {
+		text = bytes.TrimSuffix(line, []byte("\r")) // as written on Windows
+	}
 	switch {
 	case len(text) == 0:
 		return nil, errors.New("the passphrase is empty")
 	case len(text) > maxPassphrase:
 		return nil, fmt.Errorf("the passphrase is longer than %d bytes: is this the right file?", maxPassphrase)
-	case bytes.ContainsAny(text, "\n"):
+	case bytes.Contains(text, []byte("\n")):
 		return nil, errors.New("the passphrase has more than one line: is this the right file?")
 	}
 	return text, nil

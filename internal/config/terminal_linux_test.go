@@ -1,0 +1,106 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// openTerminal returns both ends of a pseudo-terminal: where an operator types
+// and reads, and what the program has for its standard input.
+func openTerminal(t *testing.T) (operator, program *os.File) {
+	t.Helper()
+	operator, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { operator.Close() })
+	var number, unlocked int32
+	for request, arg := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlocked} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, operator.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return operator, program
+}
+
+func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
+	tests := []struct {
+		name, typed, want, err string
+		read                   func(stdin *os.File, stderr *bytes.Buffer) ([]byte, error)
+	}{
+		{"to open", "correct horse\n", "correct horse", "", open},
+		{"to open, nothing typed", "\n", "", "empty", open},
+		{"a new one", "battery\nbattery\n", "battery", "", choose},
+		{"a new one, mistyped", "battery\nbatterie\n", "", "differ", choose},
+		{"a new one, empty", "\n\n", "", "empty", choose},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			operator, program := openTerminal(t)
+			var stderr bytes.Buffer
+			done := make(chan struct{})
+			var got []byte
+			var err error
+			go func() {
+				defer close(done)
+				got, err = test.read(program, &stderr)
+			}()
+			// What is typed while the echo is still on is shown by the terminal.
+			waitForNoEcho(t, program)
+			if _, err := operator.WriteString(test.typed); err != nil {
+				t.Fatal(err)
+			}
+			<-done
+			if test.err == "" && (err != nil || string(got) != test.want) {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+			if test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err) || got != nil) {
+				t.Errorf("got %q, %v, want an error that says %q", got, err, test.err)
+			}
+			if !strings.Contains(stderr.String(), "assphrase: ") {
+				t.Errorf("no prompt: %q", stderr.String())
+			}
+			program.Close()                  // or the terminal would be read for ever
+			shown, _ := io.ReadAll(operator) // ends with EIO
+			if bytes.Contains(shown, []byte("correct")) || bytes.Contains(shown, []byte("batter")) {
+				t.Errorf("the terminal shows the passphrase: %q", shown)
+			}
+		})
+	}
+}
+
+func open(stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
+	passphrase, _, err := Passphrase("", "none", stdin, stderr)
+	return passphrase, err
+}
+
+func choose(stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
+	return NewPassphrase("", stdin, stderr)
+}
+
+func waitForNoEcho(t *testing.T, terminal *os.File) {
+	t.Helper()
+	for range 5000 {
+		var state syscall.Termios
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&state))); errno != 0 {
+			t.Fatal(errno)
+		}
+		if state.Lflag&syscall.ECHO == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the echo is never turned off")
+}
