@@ -1,6 +1,7 @@
 package bls
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
@@ -8,25 +9,23 @@ import (
 	blst "github.com/supranational/blst/bindings/go"
 )
 
-// chunkSize is how much an arena grows by: 2,048 slots, and a multiple of every
-// page size in use.
-const chunkSize = 64 << 10
-
-const slotSize = int(unsafe.Sizeof(blst.Scalar{}))
+// A chunk is what an arena grows by: 64 KiB, a multiple of every page size in
+// use.
+type chunk [2048]blst.Scalar
 
 // An arena holds secrets at addresses that never change: it grows by whole
 // chunks and reuses returned slots. A slot that is not in use is zero. An arena
 // is not safe for concurrent use.
 type arena struct {
-	chunks      [][]byte
-	unused      []byte         // the part of the last chunk that was never taken
-	returned    []*blst.Scalar // slots that were taken and put back
-	protections []string       // what holds for every chunk
+	chunks      []hidden[chunk]
+	taken       int                   // slots of the last chunk that were ever taken
+	returned    []hidden[blst.Scalar] // slots that were taken and put back
+	protections []string              // what holds for every chunk
 }
 
 // grow adds one chunk.
 func (a *arena) grow() error {
-	chunk, protections, err := mapPages(chunkSize)
+	pages, protections, err := mapPages(int(unsafe.Sizeof(chunk{})))
 	if err != nil {
 		return fmt.Errorf("grow secret arena: %w", err)
 	}
@@ -36,50 +35,51 @@ func (a *arena) grow() error {
 	a.protections = slices.DeleteFunc(a.protections, func(p string) bool {
 		return !slices.Contains(protections, p)
 	})
-	a.chunks = append(a.chunks, chunk)
-	a.unused = chunk
+	a.chunks = append(a.chunks, hidden[chunk]{unsafe.Pointer(unsafe.SliceData(pages))})
+	a.taken = 0
 	return nil
 }
 
 // take returns a slot, which holds zero.
-func (a *arena) take() (*blst.Scalar, error) {
+func (a *arena) take() (hidden[blst.Scalar], error) {
 	if n := len(a.returned); n > 0 {
 		slot := a.returned[n-1]
 		a.returned = a.returned[:n-1]
 		return slot, nil
 	}
-	if len(a.unused) < slotSize {
+	if len(a.chunks) == 0 || a.taken == len(chunk{}) {
 		if err := a.grow(); err != nil {
-			return nil, err
+			return hidden[blst.Scalar]{}, err
 		}
 	}
-	slot := (*blst.Scalar)(unsafe.Pointer(unsafe.SliceData(a.unused)))
-	a.unused = a.unused[slotSize:]
-	return slot, nil
+	slot := &a.chunks[len(a.chunks)-1].reveal()[a.taken]
+	a.taken++
+	return hide(slot), nil
 }
 
 // put wipes a slot and takes it back.
-func (a *arena) put(slot *blst.Scalar) {
-	slot.Zeroize()
+func (a *arena) put(slot hidden[blst.Scalar]) {
+	slot.reveal().Zeroize()
 	a.returned = append(a.returned, slot)
 }
 
 // wipe overwrites every slot.
 func (a *arena) wipe() {
-	for _, chunk := range a.chunks {
-		clear(chunk)
+	for _, c := range a.chunks {
+		clear(c.reveal()[:])
 	}
 }
 
 // release wipes the arena and gives its memory back. No slot may be used again.
 func (a *arena) release() error {
 	a.wipe()
-	var first error
-	for _, chunk := range a.chunks {
-		if err := unmapPages(chunk); err != nil && first == nil {
-			first = fmt.Errorf("release secret arena: %w", err)
-		}
+	var errs []error
+	for _, c := range a.chunks {
+		errs = append(errs, unmapPages(unsafe.Slice((*byte)(c.address), unsafe.Sizeof(chunk{}))))
 	}
 	*a = arena{}
-	return first
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("release secret arena: %w", err)
+	}
+	return nil
 }

@@ -55,8 +55,8 @@ type Keyring struct {
 type Key struct {
 	pub PublicKey
 
-	mu   sync.RWMutex // held for reading while the slot is signed with
-	slot *blst.Scalar // nil once removed
+	mu   sync.RWMutex        // held for reading while the slot is signed with
+	slot hidden[blst.Scalar] // empty once removed
 }
 
 // PublicKey returns the key's public key.
@@ -116,7 +116,7 @@ func (k *Keyring) Add(pub PublicKey, sk *SecretKey) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	*slot = *sk.scalar
+	*slot.reveal() = *sk.scalar.reveal()
 	key := &Key{pub: pub, slot: slot}
 	k.keys[pub] = key
 	return key, nil
@@ -189,11 +189,11 @@ func (k *Keyring) Close() error {
 }
 
 // retire waits until the key's slot is not in use and takes it away.
-func (k *Key) retire() *blst.Scalar {
+func (k *Key) retire() hidden[blst.Scalar] {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	slot := k.slot
-	k.slot = nil
+	k.slot = hidden[blst.Scalar]{}
 	return slot
 }
 
@@ -250,8 +250,9 @@ func (k *Keyring) work() {
 func (k *Key) sign(hashes *hashCache, root [32]byte) (Signature, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if k.slot == nil {
+	secret := k.slot.reveal()
+	if secret == nil {
 		return Signature{}, ErrRemoved
 	}
-	return sign(hashes.point(root), k.slot)
+	return sign(hashes.point(root), secret)
 }

@@ -20,11 +20,7 @@ var ErrInvalidSecretKey = errors.New("invalid secret key")
 // It prints as REDACTED whatever the verb, has no text or JSON encoding, and is
 // not safe for use concurrently with Wipe. Methods other than Wipe panic once it
 // has been wiped: a zero key must never be stored or signed with.
-type SecretKey struct {
-	// Behind a pointer, because fmt prints the fields of a struct that holds a
-	// SecretKey in an unexported field without calling its methods.
-	scalar *blst.Scalar
-}
+type SecretKey struct{ scalar hidden[blst.Scalar] }
 
 // GenerateKey draws a key from the system's randomness (getrandom on Linux),
 // by KeyGen of draft-irtf-cfrg-bls-signature-05 section 2.3, which is EIP-2333's
@@ -41,7 +37,7 @@ func GenerateKey() (*SecretKey, error) {
 	}
 	scalar := new(blst.Scalar)
 	*scalar = *generated
-	return &SecretKey{scalar}, nil
+	return &SecretKey{hide(scalar)}, nil
 }
 
 // ParseSecretKey reads 32 big-endian bytes that are neither zero nor at or above
@@ -52,7 +48,7 @@ func ParseSecretKey(b []byte) (*SecretKey, error) {
 		scalar.Zeroize() // the library has written what it then refused
 		return nil, ErrInvalidSecretKey
 	}
-	return &SecretKey{scalar}, nil
+	return &SecretKey{hide(scalar)}, nil
 }
 
 // PublicKey computes the public key: 75 µs.
@@ -66,21 +62,24 @@ func (k *SecretKey) Bytes() []byte { return k.secret().Serialize() }
 
 // Wipe overwrites the secret. It may be called again.
 func (k *SecretKey) Wipe() {
-	if k.scalar != nil {
-		k.scalar.Zeroize()
+	if scalar := k.scalar.reveal(); scalar != nil {
+		scalar.Zeroize()
 	}
 }
 
 // valid reports whether k holds a secret: it was made by this package and has
 // not been wiped.
-func (k *SecretKey) valid() bool { return k.scalar != nil && k.scalar.Valid() }
+func (k *SecretKey) valid() bool {
+	scalar := k.scalar.reveal()
+	return scalar != nil && scalar.Valid()
+}
 
 // secret returns the scalar of a valid key.
 func (k *SecretKey) secret() *blst.Scalar {
 	if !k.valid() {
 		panic("bls: internal error: use of a wiped secret key")
 	}
-	return k.scalar
+	return k.scalar.reveal()
 }
 
 const redacted = "bls.SecretKey(REDACTED)"

@@ -38,7 +38,7 @@ func (a knownAnswer) check() error {
 	if got := sk.PublicKey(); got != pub {
 		return fmt.Errorf("public key is %v, want %v", got, pub)
 	}
-	got, err := sign(hashToCurve(root), sk.scalar)
+	got, err := sign(hashToCurve(root), sk.secret())
 	if err != nil {
 		return err
 	}
