@@ -75,8 +75,7 @@ type Custodian struct {
 	// for keys that come and go.
 	locks [64]sync.Mutex
 
-	loaded, total atomic.Int64
-	ready         atomic.Bool
+	ready atomic.Bool // Load has returned
 }
 
 // A Status is the outcome of an import or a deletion that did not fail.

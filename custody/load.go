@@ -25,9 +25,9 @@ type Problem struct {
 // Load brings into service every key of the vault whose record says that it may
 // sign. A key for which that cannot be said is a Problem of the report: it does
 // not sign, and does not keep the others from signing. An error means that not
-// every key was looked at. Load is called once.
+// every key was looked at. Load is called once; until it returns, the keys in
+// service among those of the vault tell how far it is.
 func (c *Custodian) Load(ctx context.Context) (Report, error) {
-	c.total.Store(int64(len(c.Vault.List())))
 	var report Report
 	err := c.Vault.Keys(func(pub bls.PublicKey, sk *bls.SecretKey) bool {
 		if err := c.serve(ctx, pub, sk); err != nil {
@@ -35,7 +35,6 @@ func (c *Custodian) Load(ctx context.Context) (Report, error) {
 		} else {
 			report.Served++
 		}
-		c.loaded.Add(1)
 		return ctx.Err() == nil
 	})
 	if err := cmp.Or(ctx.Err(), err); err != nil {
@@ -47,11 +46,6 @@ func (c *Custodian) Load(ctx context.Context) (Report, error) {
 
 // Ready tells whether Load has returned.
 func (c *Custodian) Ready() bool { return c.ready.Load() }
-
-// Progress tells how many of the vault's keys Load has looked at.
-func (c *Custodian) Progress() (loaded, total int) {
-	return int(c.loaded.Load()), int(c.total.Load())
-}
 
 // serve puts one key of the vault in the keyring.
 func (c *Custodian) serve(ctx context.Context, pub bls.PublicKey, sk *bls.SecretKey) error {

@@ -73,8 +73,9 @@ func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error
 // seconds, and a client that wants more can show how far it is.
 const MaxGenerate = 100
 
-type generateRequest struct {
-	Count int `json:"count"`
+// A GenerateRequest is the body of POST /signer/v1/keys.
+type GenerateRequest struct {
+	Count int `json:"count"` // 1 to MaxGenerate
 }
 
 // Generated is the answer of POST /signer/v1/keys.
@@ -96,7 +97,7 @@ type notGenerated struct {
 const maxGenerateBody = 1 << 10
 
 func (h *handler) generateKeys(w http.ResponseWriter, r *http.Request) {
-	var req generateRequest
+	var req GenerateRequest
 	if err := httpjson.Decode(r.Body, maxGenerateBody, &req); err != nil {
 		httpjson.WriteDecodeError(w, err)
 		return

@@ -28,14 +28,13 @@ type Network struct {
 	Epoch                 *eth2.Epoch `json:"epoch,omitzero"` // likewise
 }
 
-// Keys counts keys. While they load, those not looked at yet are neither in
-// service nor withheld.
+// Keys counts keys. While they load, those in service tell how far that is, and
+// none counts as withheld.
 type Keys struct {
 	Held      int  `json:"held"`       // in the vault
 	InService int  `json:"in_service"` // sign
 	Withheld  int  `json:"withheld"`   // held, but not in service: GET /signer/v1/keys says why
 	Loading   bool `json:"loading"`
-	Loaded    int  `json:"loaded"` // looked at since the start
 }
 
 // A Store is the state of the slashing protection's store.
@@ -78,10 +77,8 @@ func (h *handler) network(now time.Time) Network {
 }
 
 func (h *handler) keys() Keys {
-	ready := h.Custody.Ready()
-	k := Keys{Held: len(h.Custody.Vault.List()), InService: len(h.Custody.List()), Loading: !ready}
-	k.Loaded, _ = h.Custody.Progress()
-	if ready {
+	k := Keys{Held: len(h.Custody.Vault.List()), InService: len(h.Custody.List()), Loading: !h.Custody.Ready()}
+	if !k.Loading {
 		k.Withheld = k.Held - k.InService
 	}
 	return k
