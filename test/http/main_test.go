@@ -55,3 +55,9 @@ func mustRefuse(t *testing.T, d *daemon.Daemon, key interop.Key, body string, st
 	}
 	return answer
 }
+
+// ending is the end of a daemon's log, for a failure's message.
+func ending(d *daemon.Daemon) string {
+	lines := strings.Split(strings.TrimSpace(d.Log()), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
