@@ -46,7 +46,7 @@ var (
 	ErrExists  = errors.New("exists already")
 	ErrMissing = errors.New("no data folder")
 	ErrDamaged = errors.New("data folder is damaged")
-	ErrVersion = errors.New("data folder has another format version")
+	ErrVersion = errors.New("data folder of another release")
 )
 
 // Create makes the folder at path for a network, with a fresh token, and calls
@@ -58,7 +58,7 @@ func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(d.Config()); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s %w and is not a data folder, or a half-made one: remove it, or choose another", path, ErrExists)
+			return fmt.Errorf("%s %w and is no data folder: choose another. %s", path, ErrExists, halfMade)
 		}
 		return fmt.Errorf("%s %w: to use it: secure-signer serve --data-dir %s", path, ErrExists, path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -97,6 +97,9 @@ func Open(path string) (Dir, *eth2.Network, error) {
 		return d, nil, err
 	}
 	network, err := decode(text)
+	if errors.Is(err, ErrDamaged) {
+		return d, nil, fmt.Errorf("%s: %w; put this one file back from a backup", d.Config(), err)
+	}
 	if err != nil {
 		return d, nil, fmt.Errorf("%s: %w", d.Config(), err)
 	}
@@ -115,8 +118,10 @@ func missing(d Dir) error {
 	case len(entries) == 0:
 		return fmt.Errorf("%w at %s, which is empty: is its disk mounted? To make one: secure-signer init --data-dir %s --network NETWORK", ErrMissing, d.path, d.path)
 	}
-	return fmt.Errorf("%w at %s: config.yaml is missing: it is another program's folder, or init was cut off (then remove it and run init again)", ErrMissing, d.path)
+	return fmt.Errorf("%w at %s: config.yaml is missing. If keys are in there, put that file back from a backup. %s", ErrMissing, d.path, halfMade)
 }
+
+const halfMade = "If init was cut off there, and only then, remove it and run init again"
 
 // Token reads the bearer token.
 func (d Dir) Token() (string, error) {

@@ -2,15 +2,19 @@ package datadir_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/internal/testdata"
 )
 
 func nothing(datadir.Dir) error { return nil }
@@ -35,6 +39,10 @@ func TestEveryNetworkSurvivesTheFolder(t *testing.T) {
 	impostor, _ := eth2.Builtin("mainnet")
 	impostor.GenesisValidatorsRoot[0]++
 	networks["another chain that calls itself mainnet"] = impostor
+
+	later, _ := eth2.Builtin("mainnet")
+	later.Forks[len(later.Forks)-1].Epoch++
+	networks["mainnet with a fork at another time"] = later
 
 	for name, want := range networks {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +77,7 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 		{"foreign or half made", func(t *testing.T, d datadir.Dir) { remove(t, d.Config()) }, datadir.ErrMissing, "init was cut off"},
 		{"emptied config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "") }, datadir.ErrDamaged, "config.yaml"},
 		{"binary config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "\x00\x01\x02") }, datadir.ErrDamaged, "config.yaml"},
-		{"newer format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1", "format_version: 2") }, datadir.ErrVersion, "2"},
+		{"newer format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1", "format_version: 2") }, datadir.ErrVersion, `release "0.1.0" or newer`},
 		{"edited genesis", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "genesis_time: 1", "genesis_time: 2") }, datadir.ErrDamaged, "another genesis"},
 		{"unknown network", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "network: hoodi", "network: houdini") }, datadir.ErrDamaged, "houdini"},
 		{"unknown member", func(t *testing.T, d datadir.Dir) {
@@ -78,6 +86,7 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 		{"root cut short", func(t *testing.T, d datadir.Dir) {
 			edit(t, d.Config(), hoodi.GenesisValidatorsRoot.String(), "0x12")
 		}, datadir.ErrDamaged, "genesis_validators_root"},
+		{"no format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1\n", "") }, datadir.ErrDamaged, "from a backup"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,6 +101,136 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever is lost from a network that was written out must not be filled in
+// from another one.
+func TestNoLineOfACustomNetworkCanBeLost(t *testing.T) {
+	text, err := os.ReadFile("testdata/custom-1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	path := t.TempDir()
+	lost := 0
+	for i, line := range lines {
+		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "oldest_release") {
+			continue
+		}
+		rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
+		write(t, datadir.At(path).Config(), rest)
+		_, got, err := datadir.Open(path)
+		unscheduled := strings.Contains(line, `_EPOCH: "18446744073709551615"`)
+		switch {
+		case unscheduled: // absent says the same
+			if err != nil {
+				t.Errorf("without %q: %v", line, err)
+			}
+		case !errors.Is(err, datadir.ErrDamaged):
+			t.Errorf("without %q: %v, network %v, want %v", line, err, got, datadir.ErrDamaged)
+		default:
+			lost++
+		}
+	}
+	if lost < 10 {
+		t.Errorf("only %d lines were missed", lost)
+	}
+}
+
+// The folder of each released format must open for ever.
+func TestAReleasedFolderOpens(t *testing.T) {
+	hoodi, _ := eth2.Builtin("hoodi")
+	custom, err := eth2.NetworkFromConfig(map[string]string{
+		"PRESET_BASE": "minimal", "CONFIG_NAME": "devnet-1", "SECONDS_PER_SLOT": "6", "GENESIS_FORK_VERSION": "0x10000038",
+		"ALTAIR_FORK_EPOCH": "0", "BELLATRIX_FORK_EPOCH": "0", "CAPELLA_FORK_EPOCH": "0", "DENEB_FORK_EPOCH": "0",
+		"ELECTRA_FORK_EPOCH": "7", "FULU_FORK_EPOCH": "18446744073709551615", "GLOAS_FORK_EPOCH": "18446744073709551615",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	custom.GenesisTime, custom.GenesisValidatorsRoot = 1795350697, eth2.Root{0: 0xab, 31: 1}
+	for name, want := range map[string]*eth2.Network{"testdata/hoodi-1.yaml": hoodi, "testdata/custom-1.yaml": custom} {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := t.TempDir()
+			write(t, datadir.At(path).Config(), string(text))
+			_, got, err := datadir.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("network (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheNetworkOfARecordedChainSurvives(t *testing.T) {
+	values, err := config.ReadNetworkFile(testdata.Path(t, "captured/lodestar-1.22-minimal/CONFIG.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := eth2.NetworkFromConfig(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "data")
+	if err := datadir.Create(path, want, nothing); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := datadir.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("network (-made +opened):\n%s", diff)
+	}
+}
+
+func TestANetworkThatCannotBeWrittenMakesNoFolder(t *testing.T) {
+	network, _ := eth2.Builtin("mainnet")
+	network.Preset.SlotsPerEpoch = 31 // a preset is written by its name
+	path := filepath.Join(t.TempDir(), "data")
+	if err := datadir.Create(path, network, nothing); err == nil {
+		t.Error("the folder would open with another network")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder was made: %v", err)
+	}
+}
+
+// FuzzConfig holds that what opens is written again as the same network, and
+// that hostile text never panics.
+func FuzzConfig(f *testing.F) {
+	for _, name := range []string{"testdata/hoodi-1.yaml", "testdata/custom-1.yaml"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte("format_version: 9\noldest_release: \"\\n\""))
+	root := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d := datadir.At(root)
+		if err := os.WriteFile(d.Config(), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, network, err := datadir.Open(root)
+		if err != nil {
+			if !errors.Is(err, datadir.ErrDamaged) && !errors.Is(err, datadir.ErrVersion) {
+				t.Errorf("got %v, want one that says damage or version", err)
+			}
+			return
+		}
+		path := filepath.Join(t.TempDir(), "data")
+		if err := datadir.Create(path, network, nothing); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestCreateNeverTouchesWhatIsThere(t *testing.T) {
@@ -133,6 +272,10 @@ func TestAFolderWhoseMakingFailedIsNotOne(t *testing.T) {
 	}
 	if _, _, err := datadir.Open(path); !errors.Is(err, datadir.ErrMissing) {
 		t.Errorf("a half-made folder opens: %v", err)
+	}
+	err = datadir.Create(path, hoodi, nothing)
+	if !errors.Is(err, datadir.ErrExists) || !strings.Contains(err.Error(), "init was cut off") {
+		t.Errorf("a half-made folder is made again: %v", err)
 	}
 }
 

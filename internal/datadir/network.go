@@ -2,8 +2,11 @@ package datadir
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -12,17 +15,26 @@ import (
 	"github.com/secure-signer/secure-signer/eth2"
 )
 
-// formatVersion is the version of the folder as a whole. Each file in it has
-// its own besides.
-const formatVersion = 1
+// formatVersion is the version of the folder as a whole, and formatRelease the
+// oldest release that reads it. Each file in the folder has its own besides.
+const (
+	formatVersion = 1
+	formatRelease = "0.1.0"
+)
+
+// format is the part of config.yaml that has the same shape in every version.
+type format struct {
+	Version int    `yaml:"format_version"`
+	Release string `yaml:"oldest_release"`
+}
 
 // config is config.yaml. A network that is built in is named only, so that a
 // newer release brings its newer forks; any other is written out in Spec.
 type config struct {
-	FormatVersion         int               `yaml:"format_version"`
+	Format                format            `yaml:",inline"`
 	Network               string            `yaml:"network"`
 	GenesisValidatorsRoot string            `yaml:"genesis_validators_root"`
-	GenesisTime           uint64            `yaml:"genesis_time"`
+	GenesisTime           *uint64           `yaml:"genesis_time"` // 0 is unknown, absent is lost
 	Spec                  map[string]string `yaml:"spec,omitempty"`
 }
 
@@ -30,30 +42,33 @@ const header = "# Secure Signer's data folder. Made by init; not meant to be edi
 
 func encode(n *eth2.Network) ([]byte, error) {
 	c := config{
-		FormatVersion:         formatVersion,
+		Format:                format{formatVersion, formatRelease},
 		Network:               n.Name,
 		GenesisValidatorsRoot: n.GenesisValidatorsRoot.String(),
-		GenesisTime:           n.GenesisTime,
+		GenesisTime:           &n.GenesisTime,
 	}
-	if b, ok := eth2.Builtin(n.Name); !ok || b.GenesisValidatorsRoot != n.GenesisValidatorsRoot || b.GenesisTime != n.GenesisTime {
+	if builtin, ok := eth2.Builtin(n.Name); !ok || !reflect.DeepEqual(builtin, n) {
 		c.Spec = spec(n)
 	}
 	text, err := yaml.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("write network: %w", err)
 	}
-	return append([]byte(header), text...), nil
+	text = append([]byte(header), text...)
+	// A network that came back otherwise would have other signing roots.
+	if back, err := decode(text); err != nil || !reflect.DeepEqual(back, n) {
+		return nil, fmt.Errorf("write network: %q cannot be written so that it is read back the same: %v", n.Name, err)
+	}
+	return text, nil
 }
 
 func decode(text []byte) (*eth2.Network, error) {
-	var versioned struct {
-		FormatVersion int `yaml:"format_version"`
+	var f format
+	if err := yaml.Unmarshal(text, &f); err != nil || f.Version == 0 {
+		return nil, fmt.Errorf("%w: it has no format_version", ErrDamaged)
 	}
-	if err := yaml.Unmarshal(text, &versioned); err != nil || versioned.FormatVersion == 0 {
-		return nil, fmt.Errorf("%w: it has no format_version: restore it from a backup of this folder", ErrDamaged)
-	}
-	if versioned.FormatVersion != formatVersion {
-		return nil, fmt.Errorf("%w: %d, this release reads %d: use the release that made it", ErrVersion, versioned.FormatVersion, formatVersion)
+	if f.Version != formatVersion {
+		return nil, fmt.Errorf("%w: it has format %d, this release reads format %d: use release %q or newer", ErrVersion, f.Version, formatVersion, f.Release)
 	}
 	var c config
 	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&c); err != nil {
@@ -72,35 +87,40 @@ func (c config) network() (*eth2.Network, error) {
 	if err := root.UnmarshalText([]byte(c.GenesisValidatorsRoot)); err != nil {
 		return nil, fmt.Errorf("genesis_validators_root: %w", err)
 	}
+	if c.GenesisTime == nil {
+		return nil, errors.New("genesis_time: missing")
+	}
 	if c.Spec == nil {
 		n, ok := eth2.Builtin(c.Network)
 		if !ok {
 			return nil, fmt.Errorf("network %q is not built in and has no spec", c.Network)
 		}
-		if n.GenesisValidatorsRoot != root || n.GenesisTime != c.GenesisTime {
+		if n.GenesisValidatorsRoot != root || n.GenesisTime != *c.GenesisTime {
 			return nil, fmt.Errorf("network %s has another genesis than this folder: was config.yaml edited?", c.Network)
 		}
 		return n, nil
 	}
-	n, err := eth2.NetworkFromConfig(c.Spec)
+	// What NetworkFromConfig would fill in must not be: a lost line would become
+	// mainnet's, and a fork that only a later release knows would be scheduled.
+	values := noForks()
+	maps.Copy(values, c.Spec)
+	n, err := eth2.NetworkFromConfig(values)
 	if err != nil {
 		return nil, err
 	}
-	n.Name, n.GenesisValidatorsRoot, n.GenesisTime = c.Network, root, c.GenesisTime
+	n.Name, n.GenesisValidatorsRoot, n.GenesisTime = c.Network, root, *c.GenesisTime
+	if !maps.Equal(spec(n), values) {
+		return nil, errors.New("spec lacks a line, or has one too many")
+	}
 	return n, nil
 }
 
-// spec writes n in the keys of a consensus-specs config.yaml, every fork
-// included: what is not scheduled is said to be so, lest it be filled in.
+// spec writes n in the keys of a consensus-specs config.yaml.
 func spec(n *eth2.Network) map[string]string {
-	values := map[string]string{
-		"PRESET_BASE":      n.Preset.Name,
-		"CONFIG_NAME":      n.Name,
-		"SECONDS_PER_SLOT": strconv.FormatUint(n.SecondsPerSlot, 10),
-	}
-	for f := eth2.Altair; f <= eth2.Gloas; f++ {
-		values[strings.ToUpper(f.String())+"_FORK_EPOCH"] = strconv.FormatUint(math.MaxUint64, 10)
-	}
+	values := noForks()
+	values["PRESET_BASE"] = n.Preset.Name
+	values["CONFIG_NAME"] = n.Name
+	values["SECONDS_PER_SLOT"] = strconv.FormatUint(n.SecondsPerSlot, 10)
 	for _, s := range n.Forks {
 		name := strings.ToUpper(s.Fork.String())
 		if s.Fork == eth2.Phase0 {
@@ -109,6 +129,15 @@ func spec(n *eth2.Network) map[string]string {
 			values[name+"_FORK_EPOCH"] = strconv.FormatUint(uint64(s.Epoch), 10)
 		}
 		values[name+"_FORK_VERSION"] = s.Version.String()
+	}
+	return values
+}
+
+// noForks says of every fork that it is not scheduled.
+func noForks() map[string]string {
+	values := map[string]string{}
+	for f := eth2.Altair; f <= eth2.Gloas; f++ {
+		values[strings.ToUpper(f.String())+"_FORK_EPOCH"] = strconv.FormatUint(math.MaxUint64, 10)
 	}
 	return values
 }
