@@ -7,6 +7,12 @@ type folder struct {
 	disk disk
 	dir  string
 	key  *masterKey
+
+	minSegment int64 // size of the smallest segment
+}
+
+func newFolder(d disk, dir string, key [32]byte) *folder {
+	return &folder{disk: d, dir: dir, key: (*masterKey)(&key), minSegment: minSegment}
 }
 
 // files returns the names of the snapshot and of the segments.
@@ -30,17 +36,17 @@ func (j *folder) files() ([]string, error) {
 // closed.
 type checkpoint struct {
 	done    chan struct{}
-	reserve *segment
+	reserve *output
 	err     error
 }
 
 // startCheckpoint makes a checkpoint of copied, which the segment continues.
-func (s *Store) startCheckpoint(copied *state, current *segment) *checkpoint {
+func (s *Store) startCheckpoint(copied *state, current *output) *checkpoint {
 	c := &checkpoint{done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		var snapshotSize int64
-		c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.id)
+		c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.salt)
 		if c.err != nil {
 			s.fail(c.err)
 			return
@@ -60,7 +66,7 @@ func (c *checkpoint) wait() error {
 
 // checkpoint does the work on the disk. Nothing is removed before what replaces
 // it is durable, and it is removed before the reserve needs the room.
-func (j *folder) checkpoint(s *state, current salt) (reserve *segment, snapshotSize int64, err error) {
+func (j *folder) checkpoint(s *state, current salt) (reserve *output, snapshotSize int64, err error) {
 	if snapshotSize, err = j.writeSnapshot(s, current); err != nil {
 		return nil, 0, err
 	}
@@ -76,13 +82,13 @@ func (j *folder) checkpoint(s *state, current salt) (reserve *segment, snapshotS
 			return nil, 0, err
 		}
 	}
-	reserve, err = j.createSegment(segmentSize(s))
+	reserve, err = j.createSegment(j.segmentSize(s))
 	return reserve, snapshotSize, err
 }
 
 // segmentSize returns the size of a segment that follows a snapshot of s: twice
 // the snapshot, so that writing snapshots stays a fraction of writing frames.
-func segmentSize(s *state) int64 {
-	size := max(minSegment, 2*s.size())
+func (j *folder) segmentSize(s *state) int64 {
+	size := max(j.minSegment, 2*s.size())
 	return (size + blockSize - 1) / blockSize * blockSize
 }

@@ -29,15 +29,11 @@ const (
 
 // An item holds what its kind has.
 type item struct {
-	kind    kind
-	key     record.Key
-	record  record.Record
-	segment salt
-	start   snapshotStart
-}
-
-type snapshotStart struct {
-	at        position
+	kind      kind
+	key       record.Key    // itemPut
+	record    record.Record // itemPut
+	segment   salt          // itemNext, itemStart
+	at        position      // itemStart, as all below
 	unsettled bool
 	records   uint64
 }
@@ -56,22 +52,22 @@ func appendNext(b []byte, segment salt) []byte {
 	return append(append(b, byte(itemNext)), segment[:]...)
 }
 
-func appendStart(b []byte, s snapshotStart, segment salt) []byte {
+func appendStart(b []byte, s *state, segment salt) []byte {
 	b = append(b, byte(itemStart))
 	b = binary.BigEndian.AppendUint64(b, s.at.seq)
 	b = append(b, s.at.hash[:]...)
+	var unsettled byte
 	if s.unsettled {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
+		unsettled = 1
 	}
-	b = binary.BigEndian.AppendUint64(b, s.records)
+	b = append(b, unsettled)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(s.records)))
 	return append(b, segment[:]...)
 }
 
 var errPayload = errors.New("payload is not a list of items")
 
-// decode splits a payload. It accepts only what the functions above write.
+// decode splits a payload. It is authentic, so that an error is a mistake of ours.
 func decode(payload []byte) ([]item, error) {
 	var items []item
 	r := reader{rest: payload}
@@ -89,14 +85,10 @@ func decode(payload []byte) ([]item, error) {
 			it.segment = salt(r.bytes(32))
 		case itemSettled:
 		case itemStart:
-			it.start.at = position{r.uint(8), [32]byte(r.bytes(32))}
-			unsettled := r.uint(1)
-			it.start.unsettled = unsettled == 1
-			it.start.records = r.uint(8)
+			it.at = position{r.uint(8), [32]byte(r.bytes(32))}
+			it.unsettled = r.uint(1) != 0
+			it.records = r.uint(8)
 			it.segment = salt(r.bytes(32))
-			if unsettled > 1 {
-				return nil, errPayload
-			}
 		default:
 			return nil, errPayload
 		}

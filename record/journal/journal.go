@@ -57,3 +57,7 @@ const remedy = "keep this folder for inspection, restore a backup of the whole f
 func damaged(path, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s (%s)", ErrDamaged, path, fmt.Sprintf(format, args...), remedy)
 }
+
+func missing(path string) error {
+	return fmt.Errorf("%w: %s does not exist (%s; a journal never starts empty by itself)", ErrMissing, path, remedy)
+}

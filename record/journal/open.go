@@ -20,29 +20,31 @@ func Create(dir string, key [32]byte) error {
 }
 
 func create(d disk, dir string, key [32]byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("create journal: %w", err)
+		}
+	}()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create journal: %w", err)
+		return err
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	j := &folder{disk: d, dir: dir, key: (*masterKey)(&key)}
+	j := newFolder(d, dir, key)
 	names, err := j.files()
 	if err != nil {
-		return fmt.Errorf("create journal: %w", err)
+		return err
 	}
 	if len(names) > 0 {
-		return fmt.Errorf("create journal: %w: %s", fs.ErrExist, filepath.Join(dir, names[0]))
+		return fmt.Errorf("%w: %s", fs.ErrExist, filepath.Join(dir, names[0]))
 	}
 	if _, err := j.writeSnapshot(new(state), salt{}); err != nil {
-		return fmt.Errorf("create journal: %w", err)
+		return err
 	}
-	if err := d.SyncDir(filepath.Dir(dir)); err != nil {
-		return fmt.Errorf("create journal: %w", err)
-	}
-	return nil
+	return d.SyncDir(filepath.Dir(dir))
 }
 
 // Open opens the journal in dir and locks it until Close. It never makes one:
@@ -58,32 +60,35 @@ func Open(dir string, key [32]byte) (*Store, error) {
 
 func open(d disk, dir string, key [32]byte) (_ *Store, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s does not exist (%s; a journal never starts empty by itself)", ErrMissing, dir, remedy)
+		return nil, missing(dir)
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("open journal: %w", err), lock.Unlock())
-		}
-	}()
-	j := &folder{disk: d, dir: dir, key: (*masterKey)(&key)}
-	s, err := j.readState()
+	s, err := newFolder(d, dir, key).start(lock)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open journal: %w", err), lock.Unlock())
+	}
+	return s, nil
+}
+
+// start reads the files, replaces them and starts the writer.
+func (j *folder) start(lock *durable.FileLock) (*Store, error) {
+	recovered, err := j.readState()
 	if err != nil {
 		return nil, err
 	}
-	current, err := j.createSegment(segmentSize(s))
+	current, err := j.createSegment(j.segmentSize(recovered))
 	if err != nil {
 		return nil, err
 	}
-	store := newStore(j, lock, s, current)
-	if err := store.checkpoint.wait(); err != nil {
+	s := newStore(j, lock, recovered, current)
+	if err := s.checkpoint.wait(); err != nil {
 		return nil, errors.Join(err, current.file.Close())
 	}
-	go store.write()
-	return store, nil
+	go s.write()
+	return s, nil
 }
 
 func lockFolder(dir string) (*durable.FileLock, error) {
@@ -126,22 +131,16 @@ func (j *folder) checkStrays(s *state, read map[string]bool) error {
 		if read[name] {
 			continue
 		}
-		path := filepath.Join(j.dir, name)
-		b, err := j.disk.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		h, err := parseHeader(b, segmentMagic, path)
+		in, err := j.readFile(filepath.Join(j.dir, name), segmentMagic)
 		if errors.Is(err, ErrDamaged) {
 			continue // cut short when it was made: no frame was written to it
 		}
 		if err != nil {
 			return err
 		}
-		sealer := j.key.sealer(h)
-		for rest := b[blockSize:]; len(rest) > 0; rest = rest[blockSize:] {
-			if f, ok := sealer.open(rest); ok && f.after.seq > s.at.seq {
-				return damaged(path, "holds frame %d, but the snapshot leads only to frame %d", f.after.seq, s.at.seq)
+		for f, ok := in.find(); ok; f, ok = in.find() {
+			if f.after.seq > s.at.seq {
+				return damaged(in.path, "holds frame %d, but the snapshot leads only to frame %d", f.after.seq, s.at.seq)
 			}
 		}
 	}

@@ -2,11 +2,8 @@ package journal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
-
-	"github.com/secure-signer/secure-signer/record"
 )
 
 const (
@@ -14,122 +11,75 @@ const (
 	snapshotTemp = "snapshot.new"
 )
 
-// writeSnapshot puts a snapshot of s in the place of the present one, and says
-// that the segment continues it. It returns the size of the file.
+// writeSnapshot puts a snapshot of s in the place of the present one, to be
+// continued by the segment, and returns its size.
 //
 // The new file is whole and durable before it takes the name, and the name is
-// durable before anything else may rely on it or be removed: a crash leaves the
-// old snapshot and all it needs, or the new one.
+// durable before anything relies on it or is removed: a crash leaves the old
+// snapshot and all that continues it, or the new one.
 func (j *folder) writeSnapshot(s *state, segment salt) (int64, error) {
 	temp := filepath.Join(j.dir, snapshotTemp)
-	f, err := j.disk.Create(temp)
+	o, err := j.createFile(temp, newHeader(snapshotMagic, 0))
 	if err != nil {
 		return 0, err
 	}
-	w := &snapshotWriter{file: f, header: newHeader(snapshotMagic, 0)}
-	w.sealer = j.key.sealer(w.header)
-	err = w.write(s, segment)
+	err = o.writeState(s, segment)
 	if err == nil {
-		err = f.Sync()
+		err = o.file.Sync()
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, o.file.Close()); err != nil {
 		return 0, err
 	}
 	if err := j.disk.Rename(temp, filepath.Join(j.dir, snapshotName)); err != nil {
 		return 0, err
 	}
-	return w.size, j.disk.SyncDir(j.dir)
+	return o.offset, j.disk.SyncDir(j.dir)
 }
 
-type snapshotWriter struct {
-	file   file
-	header header
-	sealer *sealer
-	at     position // in the chain of the snapshot's own frames
-	size   int64
-}
-
-func (w *snapshotWriter) write(s *state, segment salt) error {
-	if err := w.append(w.header.encode()); err != nil {
-		return err
-	}
-	payload := make([]byte, 0, maxFrame)
-	payload = appendStart(payload, snapshotStart{s.at, s.unsettled, uint64(len(s.records))}, segment)
+// writeState writes a state in frames that are a chain of their own.
+func (o *output) writeState(s *state, segment salt) error {
+	var at position
+	var err error
+	payload := appendStart(make([]byte, 0, maxPayload), s, segment)
 	for key, r := range s.records {
 		if len(payload)+putSize(key, r) > maxPayload {
-			if err := w.frame(payload); err != nil {
+			if at, err = o.write(at, payload); err != nil {
 				return err
 			}
 			payload = payload[:0]
 		}
 		payload = appendPut(payload, key, r)
 	}
-	return w.frame(payload)
-}
-
-func (w *snapshotWriter) frame(payload []byte) error {
-	b, after := w.sealer.seal(w.at, payload)
-	w.at = after
-	return w.append(b)
-}
-
-func (w *snapshotWriter) append(b []byte) error {
-	_, err := w.file.WriteAt(b, w.size)
-	w.size += int64(len(b))
+	_, err = o.write(at, payload)
 	return err
 }
 
 // readSnapshot returns the state in the snapshot and the segment that continues
-// it, which is the zero salt in a journal that was never opened.
+// it: none, the zero salt, in a journal that was never opened.
 func (j *folder) readSnapshot() (*state, salt, error) {
-	path := filepath.Join(j.dir, snapshotName)
-	b, err := j.disk.ReadFile(path)
+	in, err := j.readFile(filepath.Join(j.dir, snapshotName), snapshotMagic)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, salt{}, fmt.Errorf("%w: %s does not exist (%s; a journal never starts empty by itself)", ErrMissing, path, remedy)
+		return nil, salt{}, missing(filepath.Join(j.dir, snapshotName))
 	}
-	if err != nil {
-		return nil, salt{}, err
-	}
-	h, err := parseHeader(b, snapshotMagic, path)
 	if err != nil {
 		return nil, salt{}, err
 	}
 	var items []item
-	var at position
-	sealer := j.key.sealer(h)
-	for rest := b[blockSize:]; len(rest) > 0; {
-		f, ok := sealer.open(rest)
+	for at := (position{}); len(in.rest) > 0; {
+		f, ok := in.next()
 		if !ok || f.before != at {
-			return nil, salt{}, damaged(path, "no frame %d at byte %d, or it was sealed under another key", at.seq+1, len(b)-len(rest))
+			return nil, salt{}, in.damaged("no frame %d, or sealed under another key", at.seq+1)
 		}
 		some, err := decode(f.payload)
 		if err != nil {
-			return nil, salt{}, damaged(path, "frame %d: %v", f.after.seq, err)
+			return nil, salt{}, in.damaged("frame %d: %v", f.after.seq, err)
 		}
 		items = append(items, some...)
-		at, rest = f.after, rest[f.size:]
+		at = f.after
 	}
-	s, segment, err := fromSnapshot(items)
+	s, segment, err := newState(items)
 	if err != nil {
-		return nil, salt{}, damaged(path, "%v", err)
+		return nil, salt{}, in.damaged("%v", err)
 	}
 	return s, segment, nil
-}
-
-func fromSnapshot(items []item) (*state, salt, error) {
-	if len(items) == 0 || items[0].kind != itemStart {
-		return nil, salt{}, errors.New("does not begin with a start")
-	}
-	first := items[0]
-	s := &state{at: first.start.at, unsettled: first.start.unsettled, records: make(map[record.Key]record.Record, len(items))}
-	for _, it := range items[1:] {
-		if it.kind != itemPut {
-			return nil, salt{}, errors.New("holds something else than records")
-		}
-		s.records[it.key] = it.record
-	}
-	if uint64(len(s.records)) != first.start.records || len(s.records) != len(items)-1 {
-		return nil, salt{}, fmt.Errorf("holds %d records of %d", len(s.records), first.start.records)
-	}
-	return s, first.segment, nil
 }

@@ -15,6 +15,26 @@ type state struct {
 	records   map[record.Key]record.Record
 }
 
+// newState returns the state that a snapshot of these items holds, and the
+// segment that continues it.
+func newState(items []item) (*state, salt, error) {
+	if len(items) == 0 || items[0].kind != itemStart {
+		return nil, salt{}, errPayload
+	}
+	first, puts := items[0], items[1:]
+	s := &state{at: first.at, unsettled: first.unsettled, records: make(map[record.Key]record.Record, len(puts))}
+	for _, it := range puts {
+		if it.kind != itemPut {
+			return nil, salt{}, errPayload
+		}
+		s.records[it.key] = it.record
+	}
+	if n := uint64(len(s.records)); n != first.records || n != uint64(len(puts)) {
+		return nil, salt{}, fmt.Errorf("%d records of %d", n, first.records)
+	}
+	return s, first.segment, nil
+}
+
 func (s *state) clone() *state {
 	c := *s
 	c.records = maps.Clone(s.records)

@@ -34,7 +34,7 @@ type Store struct {
 	stopped chan struct{} // closed once the writer has ended
 
 	// The writer's own.
-	current    *segment
+	current    *output
 	checkpoint *checkpoint // the last one: its reserve follows current
 }
 
@@ -50,7 +50,7 @@ type change struct {
 
 var _ record.Store = (*Store)(nil)
 
-func newStore(j *folder, lock *durable.FileLock, recovered *state, current *segment) *Store {
+func newStore(j *folder, lock *durable.FileLock, recovered *state, current *output) *Store {
 	s := &Store{
 		folder:  j,
 		lock:    lock,
@@ -198,8 +198,13 @@ func (s *Store) unavailable() error {
 func (s *Store) List(ctx context.Context) iter.Seq2[record.Entry, error] {
 	return func(yield func(record.Entry, error) bool) {
 		s.mu.Lock()
+		err := s.unavailable()
 		keys := slices.Collect(maps.Keys(s.state.records))
 		s.mu.Unlock()
+		if err != nil {
+			yield(record.Entry{}, err)
+			return
+		}
 		slices.Sort(keys)
 		for _, key := range keys {
 			r, err := s.Load(ctx, key)

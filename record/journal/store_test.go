@@ -1,20 +1,17 @@
-package journal_test
+package journal
 
 import (
 	"path/filepath"
 	"testing"
 
 	"github.com/secure-signer/secure-signer/record"
-	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/record/recordtest"
 )
-
-var testKey = [32]byte{1, 2, 3}
 
 func TestStore(t *testing.T) {
 	dirs := make(map[record.Store]string)
 	reopen := func(t testing.TB, dir string) record.Store {
-		s, err := journal.Open(dir, testKey)
+		s, err := Open(dir, testKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,13 +26,13 @@ func TestStore(t *testing.T) {
 	recordtest.Run(t, recordtest.Harness{
 		Open: func(t testing.TB) record.Store {
 			dir := filepath.Join(t.TempDir(), "journal")
-			if err := journal.Create(dir, testKey); err != nil {
+			if err := Create(dir, testKey); err != nil {
 				t.Fatal(err)
 			}
 			return reopen(t, dir)
 		},
 		Reopen: func(t testing.TB, s record.Store) record.Store {
-			if err := s.(*journal.Store).Close(); err != nil {
+			if err := s.(*Store).Close(); err != nil {
 				t.Fatal(err)
 			}
 			return reopen(t, dirs[s])

@@ -24,7 +24,7 @@ func (s *Store) write() {
 	defer close(s.stopped)
 	for batch := s.take(); len(batch) > 0; batch = s.take() {
 		payload := encode(batch)
-		full := s.current.lastBehind(len(payload))
+		full := s.current.fillsSegment(len(payload))
 		if full {
 			began := time.Now()
 			if err := s.checkpoint.wait(); err != nil {
@@ -32,7 +32,7 @@ func (s *Store) write() {
 				return
 			}
 			s.notePause(began)
-			payload = appendNext(payload, s.checkpoint.reserve.id)
+			payload = appendNext(payload, s.checkpoint.reserve.salt)
 		}
 		after, err := s.current.write(s.state.at, payload)
 		if err == nil {
