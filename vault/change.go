@@ -112,7 +112,7 @@ func (v *Vault) write(b []byte) error {
 }
 
 // locked calls f with the lock file held and everything read that other
-// processes have appended.
+// processes have appended. The caller holds mu, or has the only Vault.
 func (v *Vault) locked(ctx context.Context, f func() error) error {
 	if v.key == nil {
 		return ErrClosed

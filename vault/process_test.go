@@ -93,8 +93,8 @@ func startChanging(t *testing.T, path string, count int) (*os.Process, func() []
 	}
 }
 
-// apply returns what a vault must hold after the printed changes. A deletion
-// that was begun and not acknowledged may have been made or not.
+// applyChanges works out what a vault must hold after the printed changes. A
+// deletion that was begun and not acknowledged may have been made or not.
 func applyChanges(t *testing.T, lines []string, must, may map[bls.PublicKey]bool) {
 	t.Helper()
 	for _, line := range lines {
