@@ -2,7 +2,6 @@ package http_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -99,16 +98,11 @@ func (c captured) replay(t *testing.T, d *daemon.Daemon) {
 			request.Header.Set(name, value)
 		}
 	}
-	response, err := http.DefaultClient.Do(request)
+	answer, err := do(http.DefaultClient, request)
 	if err != nil {
 		t.Fatalf("%s: %v", c.file, err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("%s: %v", c.file, err)
-	}
-	answer := tidy(daemon.Answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Body: string(text)})
+	answer = tidy(answer)
 	want := daemon.Answer{Status: http.StatusOK, ContentType: "application/json", Body: `{"signature":"` + c.Signature + `"}`}
 	if answer != want {
 		t.Errorf("%s: %+v, want %+v", c.file, answer, want)

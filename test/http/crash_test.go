@@ -25,7 +25,7 @@ func TestNoKillMakesTwoSignaturesConflict(t *testing.T) {
 	t.Parallel()
 	const rounds, rivals = 5, 3
 	keys := interop.Keys(4)
-	f := daemon.Init(t, mainnet)
+	f := initMainnet(t)
 	d := serveKeys(t, f, keys, unbound...)
 	s := &storm{next: make([]atomic.Uint64, len(keys))}
 	for i := range s.next {

@@ -23,25 +23,15 @@ func TestAFullDiskStopsTheSignerAndLosesNothing(t *testing.T) {
 	d := serveKeys(t, f, []interop.Key{key}, unbound...)
 	ballast := fill(t, disk)
 
-	const segments = 4096 // many times what fits into the room that is allocated already
-	var last uint64
-	var refused daemon.Answer
-	for epoch := uint64(1); refused.Status == 0; epoch++ {
-		answer, err := d.Sign(key.Public, []byte(attestation(epoch-1, epoch, 1)))
-		switch {
-		case err != nil || epoch == segments:
-			t.Fatalf("after %d signatures on a full disk: %v\n%s", last, err, ending(d))
-		case answer.Status == http.StatusOK:
-			last = epoch
-		default:
-			refused = answer
-		}
-	}
+	// Room for some records is allocated before they need it. The store fails
+	// when it makes room for more, and the daemon stops listening.
+	request := hold(t, d, key, attestation(1, 1<<40, 1))
+	last, err := signUntilGone(t, d, key)
 	if last == 0 {
-		t.Error("nothing was signed: room for some records is allocated before it is needed")
+		t.Errorf("nothing was signed on a full disk: %v\n%s", err, ending(d))
 	}
-	if refused.Status != http.StatusServiceUnavailable || refused.Reason() != "store_unavailable" {
-		t.Errorf("on a full disk: %+v", refused)
+	if answer := request.finish(t); answer.Status != http.StatusServiceUnavailable || answer.Reason() != "store_unavailable" {
+		t.Errorf("in flight when the store failed: %+v", answer)
 	}
 	if code := d.Wait(); code != 1 || !strings.Contains(d.Log(), "no space left on device") {
 		t.Errorf("exit %d, want 1 and the reason in the log\n%s", code, ending(d))
@@ -58,6 +48,26 @@ func TestAFullDiskStopsTheSignerAndLosesNothing(t *testing.T) {
 	mustSign(t, d, key, attestation(last-1, last, 1))
 	mustSign(t, d, key, attestation(last, last+1, 1))
 	t.Logf("%d signatures on a full disk", last)
+}
+
+// signUntilGone returns the target of the last vote that was signed before the
+// daemon answered no more.
+func signUntilGone(t *testing.T, d *daemon.Daemon, key interop.Key) (last uint64, err error) {
+	t.Helper()
+	const enough = 4096 // many times what fits into the room that is allocated
+	for epoch := uint64(1); epoch < enough; epoch++ {
+		answer, err := d.Sign(key.Public, []byte(attestation(epoch-1, epoch, 1)))
+		if err != nil {
+			return last, err
+		}
+		if answer.Status == http.StatusOK {
+			last = epoch
+		} else if answer.Reason() != "store_unavailable" && answer.Reason() != "shutting_down" {
+			t.Errorf("on a full disk: %+v", answer)
+		}
+	}
+	t.Fatalf("%d signatures on a full disk: it is not full", last)
+	return 0, nil
 }
 
 // smallDisk mounts a small file system.

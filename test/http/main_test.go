@@ -8,18 +8,65 @@ package http_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/secure-signer/secure-signer/test/internal/daemon"
 	"github.com/secure-signer/secure-signer/test/internal/interop"
 )
 
-func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
+func TestMain(m *testing.M) {
+	code := daemon.Main(m)
+	os.RemoveAll(template.dir)
+	os.Exit(code)
+}
 
 // unbound lets a daemon sign messages of any time, with keys that arrive
 // without history: what a replay of old messages needs.
 var unbound = []string{"--max-future-epochs", "off", "--new-key-floor", "none", "--allow", "DEPOSIT,VOLUNTARY_EXIT"}
+
+// template is a new data folder for mainnet. Making one stretches the passphrase
+// twice, which costs a second; copying one costs nothing.
+var template struct {
+	once sync.Once
+	dir  string
+	made daemon.Folder
+}
+
+// initMainnet makes a new data folder for mainnet.
+func initMainnet(t *testing.T) daemon.Folder {
+	t.Helper()
+	template.once.Do(func() {
+		var err error
+		if template.dir, err = os.MkdirTemp("", "secure-signer-template-"); err != nil {
+			t.Fatal(err)
+		}
+		made := daemon.Folder{Path: filepath.Join(template.dir, "data"), Passphrase: filepath.Join(template.dir, "passphrase")}
+		if err := os.WriteFile(made.Passphrase, []byte("a passphrase for tests only"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := daemon.Run(t, made.InitArgs(mainnet)...); code != 0 {
+			t.Fatalf("init: exit %d\n%s%s", code, stdout, stderr)
+		}
+		template.made = made
+	})
+	if template.made.Path == "" {
+		t.Fatal("there is no data folder to copy: see the first failure")
+	}
+	return copyFolder(t, template.made)
+}
+
+// copyFolder copies the data folder of a daemon that does not run.
+func copyFolder(t *testing.T, f daemon.Folder) daemon.Folder {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(path, os.DirFS(f.Path)); err != nil {
+		t.Fatal(err)
+	}
+	return daemon.Folder{Path: path, Passphrase: f.Passphrase}
+}
 
 // serveKeys starts a daemon that holds the keys.
 func serveKeys(t *testing.T, f daemon.Folder, keys []interop.Key, flags ...string) *daemon.Daemon {

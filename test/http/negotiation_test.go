@@ -13,7 +13,7 @@ import (
 func TestASignatureComesInTheFormThatTheClientAccepts(t *testing.T) {
 	t.Parallel()
 	key := interop.New(0)
-	d := serveKeys(t, daemon.Init(t, mainnet), []interop.Key{key}, unbound...)
+	d := serveKeys(t, initMainnet(t), []interop.Key{key}, unbound...)
 	signature := mustSign(t, d, key, randao(9))
 	bare := daemon.Answer{Status: 200, ContentType: "text/plain", Body: signature}
 	object := daemon.Answer{Status: 200, ContentType: "application/json", Body: `{"signature":"` + signature + `"}`}

@@ -1,13 +1,11 @@
 package http_test
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/secure-signer/secure-signer/test/internal/daemon"
 	"github.com/secure-signer/secure-signer/test/internal/interop"
@@ -16,7 +14,7 @@ import (
 func TestARestartKeepsEveryWatermark(t *testing.T) {
 	t.Parallel()
 	key := interop.New(0)
-	f := daemon.Init(t, mainnet)
+	f := initMainnet(t)
 	d := serveKeys(t, f, []interop.Key{key}, unbound...)
 	vote := mustSign(t, d, key, attestation(10, 20, 1))
 	proposal := mustSign(t, d, key, block(640, 1))
@@ -40,53 +38,15 @@ func TestARestartKeepsEveryWatermark(t *testing.T) {
 	mustSign(t, d, key, block(641, 2))
 }
 
-// TestARequestInFlightIsFinishedAfterSIGTERM stops the daemon while it reads a
-// body of which it has half.
 func TestARequestInFlightIsFinishedAfterSIGTERM(t *testing.T) {
 	t.Parallel()
 	key := interop.New(0)
-	d := serveKeys(t, daemon.Init(t, mainnet), []interop.Key{key}, unbound...)
-	body := attestation(1, 2, 1)
-	reader, writer := io.Pipe()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL+"/api/v1/eth2/sign/"+key.Hex(), reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The transport reads the pipe when the server asks for the body, and the
-	// server asks when the request is in flight there.
-	request.Header.Set("Expect", "100-continue")
-	client := http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Hour}}
-	type outcome struct {
-		status int
-		err    error
-	}
-	answered := make(chan outcome, 1)
-	go func() {
-		response, err := client.Do(request)
-		if err != nil {
-			reader.CloseWithError(err) // lets the writer go on
-			answered <- outcome{err: err}
-			return
-		}
-		response.Body.Close()
-		answered <- outcome{status: response.StatusCode}
-	}()
-	if _, err := io.WriteString(writer, body[:len(body)/2]); err != nil {
-		t.Fatal(err)
-	}
+	d := serveKeys(t, initMainnet(t), []interop.Key{key}, unbound...)
+	request := hold(t, d, key, attestation(1, 2, 1))
 	d.Terminate()
 	waitFor(t, "the daemon begins to stop", func() bool { return strings.Contains(d.Log(), "stopping") })
-	select {
-	case <-d.Ended():
-		t.Fatalf("the daemon ended with a request in flight\n%s", ending(d))
-	default:
-	}
-	if _, err := io.WriteString(writer, body[len(body)/2:]); err != nil {
-		t.Fatal(err)
-	}
-	writer.Close()
-	if got := <-answered; got.err != nil || got.status != http.StatusOK {
-		t.Errorf("the request in flight: %d, %v", got.status, got.err)
+	if answer := request.finish(t); answer.Status != http.StatusOK {
+		t.Errorf("the request in flight: %+v", answer)
 	}
 	if code := d.Wait(); code != 0 {
 		t.Errorf("exit %d\n%s", code, ending(d))
@@ -100,7 +60,7 @@ func TestWhatWasRecordedBeforeSIGTERMWasAnswered(t *testing.T) {
 	t.Parallel()
 	const clients, enough = 8, 200
 	keys := interop.Keys(clients)
-	f := daemon.Init(t, mainnet)
+	f := initMainnet(t)
 	d := serveKeys(t, f, keys, unbound...)
 
 	var signed atomic.Int64
@@ -142,13 +102,4 @@ func TestWhatWasRecordedBeforeSIGTERMWasAnswered(t *testing.T) {
 		t.Error("no client had anything signed")
 	}
 	t.Logf("%d signatures before the stop; %d of %d clients had some", signed.Load(), held, clients)
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }

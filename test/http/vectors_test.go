@@ -72,7 +72,7 @@ func TestEveryVectorIsSignedAsItsMakerSignedIt(t *testing.T) {
 			var file vectorFile
 			readJSON(t, path, &file)
 			key := interop.New(0)
-			d := serveKeys(t, daemon.Init(t, file.network(t)), []interop.Key{key}, unbound...)
+			d := serveKeys(t, file.folder(t), []interop.Key{key}, unbound...)
 			refused := replayVectors(t, d, key, file.Vectors)
 			if diff := cmp.Diff(slashableVectors[name], refused); diff != "" {
 				t.Errorf("refused (-want +got):\n%s", diff)
@@ -141,12 +141,12 @@ func tidy(a daemon.Answer) daemon.Answer {
 	return a
 }
 
-// network is the chain that the file's messages belong to.
-func (f *vectorFile) network(t *testing.T) daemon.Network {
+// folder makes a data folder for the chain that the file's messages belong to.
+func (f *vectorFile) folder(t *testing.T) daemon.Folder {
 	t.Helper()
 	n := f.Meta.Network
-	if f.Meta.Preset == "mainnet" {
-		return daemon.Network{Name: n.Name}
+	if n.Name == mainnet.Name {
+		return initMainnet(t)
 	}
 	var config strings.Builder
 	fmt.Fprintf(&config, "PRESET_BASE: %s\nCONFIG_NAME: %s\nSECONDS_PER_SLOT: 6\n", f.Meta.Preset, n.Name)
@@ -163,7 +163,7 @@ func (f *vectorFile) network(t *testing.T) daemon.Network {
 	if err := os.WriteFile(path, []byte(config.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return daemon.Network{Name: path, GenesisRoot: n.GenesisValidatorsRoot, GenesisTime: "1606824023"}
+	return daemon.Init(t, daemon.Network{Name: path, GenesisRoot: n.GenesisValidatorsRoot, GenesisTime: "1606824023"})
 }
 
 var wrongRoot = "0x" + hex.EncodeToString(make([]byte, 31)) + "5a"
