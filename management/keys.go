@@ -130,7 +130,7 @@ func writeLoading(w http.ResponseWriter) {
 }
 
 func writeNotGenerated(w http.ResponseWriter, err error, made Generated) {
-	message := fmt.Sprintf("%d keys were generated, then: %v", len(made.Pubkeys), err)
+	message := fmt.Sprintf("a key could not be generated: %v", err)
 	httpjson.WriteJSON(w, http.StatusServiceUnavailable, notGenerated{
 		Code:    http.StatusServiceUnavailable,
 		Message: message,

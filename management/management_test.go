@@ -308,7 +308,7 @@ func TestKeysMadeBeforeAFailureAreNamed(t *testing.T) {
 	s := newSigner(t)
 	s.load(t)
 	s.store.room.Store(2)
-	got := s.wantError(t, "POST", "/signer/v1/keys", `{"count":5}`, http.StatusServiceUnavailable, "store_unavailable", "2 keys were generated, then: make the record of the key")
+	got := s.wantError(t, "POST", "/signer/v1/keys", `{"count":5}`, http.StatusServiceUnavailable, "store_unavailable", "a key could not be generated: make the record of the key")
 	var want []string
 	for _, pub := range s.custody.List() {
 		want = append(want, pub.String())

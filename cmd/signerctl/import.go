@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/internal/config"
+	"github.com/secure-signer/secure-signer/keystore"
+)
+
+type importFlags struct {
+	passwordFile string
+	interchange  string
+}
+
+func (c *cli) importCommand() *cobra.Command {
+	var f importFlags
+	cmd := &cobra.Command{
+		Use:   "import FILE|DIR...",
+		Short: "Import EIP-2335 keystores, with their slashing protection data",
+		Long: "Import EIP-2335 keystores: files, or folders of keystore*.json files as the deposit tools write them, all under one password. " +
+			"Stop the validator client that used the keys first, and give the slashing protection data that it exports: " +
+			"a key without any signs nothing before the next epoch. An import can be repeated; keys that are held already are left as they are.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.importKeys(cmd.Context(), f, args)
+		},
+	}
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password of the keystores; asked for on a terminal if left out")
+	cmd.Flags().StringVar(&f.interchange, "slashing-protection", "", "`file` with the keys' EIP-3076 slashing protection data")
+	return cmd
+}
+
+// An imported is a keystore and what became of it.
+type imported struct {
+	File    string         `json:"file"`
+	Pubkey  *bls.PublicKey `json:"pubkey,omitzero"`
+	Status  string         `json:"status"` // imported, duplicate, error or unknown
+	Message string         `json:"message,omitzero"`
+
+	text string
+}
+
+// The statuses that are not the signer's.
+const (
+	statusError   = "error"
+	statusUnknown = "unknown" // the signer was not asked, or did not answer
+)
+
+func (c *cli) importKeys(ctx context.Context, f importFlags, args []string) error {
+	signer, err := c.client()
+	if err != nil {
+		return err
+	}
+	files, err := keystoreFiles(args)
+	if err != nil {
+		return err
+	}
+	history, err := readInterchange(ctx, f.interchange)
+	if err != nil {
+		return err
+	}
+	password, err := c.password(f.passwordFile)
+	if err != nil {
+		return err
+	}
+	keys := make([]*imported, len(files))
+	for i, file := range files {
+		keys[i] = readKeystore(file)
+	}
+	sendErr := c.send(ctx, signer, keys, password, history)
+	printErr := c.printImported(keys, history)
+	return errors.Join(printErr, sendErr, failures(keys))
+}
+
+// keystoreFiles lists the files that args name, and those in the folders.
+func keystoreFiles(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, fmt.Errorf("nothing was imported: %w", err)
+		}
+		if !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(escapeGlob(arg), "keystore*.json"))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("nothing was imported: %s holds no keystore*.json: name the files", arg)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+// escapeGlob keeps a folder's name from being read as a pattern.
+func escapeGlob(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+}
+
+// maxKeystore is a hundred times what a keystore has.
+const maxKeystore = 256 << 10
+
+// readKeystore reads a file that the signer can be asked to import, or says why
+// it is not one.
+func readKeystore(file string) *imported {
+	k := &imported{File: file, Status: statusUnknown}
+	text, err := readFile(file, maxKeystore)
+	var ks *keystore.Keystore
+	if err == nil {
+		ks, err = keystore.Parse(text)
+	}
+	if err != nil {
+		k.Status, k.Message = statusError, err.Error()
+		return k
+	}
+	k.text = string(text)
+	if pub, named := ks.PublicKey(); named {
+		k.Pubkey = &pub
+	}
+	return k
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return text, err
+}
+
+// password reads the password of the keystores, from file or from the terminal.
+func (c *cli) password(file string) (string, error) {
+	if f, ok := c.stdin.(*os.File); file == "" && (!ok || !term.IsTerminal(int(f.Fd()))) {
+		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", errUsage)
+	}
+	password, warning, err := config.Passphrase(file, "signerctl-keystore-password", c.stdin, c.stderr)
+	if err != nil {
+		return "", fmt.Errorf("keystore password: %w", err)
+	}
+	if warning != "" {
+		fmt.Fprintf(c.stderr, "warning: others can read the password: %s\n", warning)
+	}
+	defer clear(password)
+	return string(password), nil
+}
+
+// What the keymanager API asks and answers.
+// Source: ethereum/keymanager-APIs apis/local_keystores.yaml.
+type (
+	importRequest struct {
+		Keystores          []string `json:"keystores"`
+		Passwords          []string `json:"passwords"`
+		SlashingProtection string   `json:"slashing_protection,omitzero"`
+	}
+	importAnswer struct {
+		Data []struct {
+			Status  string `json:"status"`
+			Message string `json:"message"`
+		} `json:"data"`
+	}
+)
+
+// A portion is imported by one request: large enough to keep the signer's
+// processors busy, small enough to see it move.
+const portion = 8
+
+// keystoreTime is what the slowest keystore may take, alone on the signer's
+// slowest machine.
+const keystoreTime = 30 * time.Second
+
+// send has the signer import the keys portion by portion. It stops at the first
+// request that is not answered, or that the signer refuses as a whole: the next
+// would fare no better.
+func (c *cli) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
+	var ready []*imported
+	for _, k := range keys {
+		if k.Status == statusUnknown {
+			ready = append(ready, k)
+		}
+	}
+	progress := c.progress("imported")
+	defer progress.end()
+	for done := 0; done < len(ready); {
+		batch := ready[done:min(done+portion, len(ready))]
+		if err := sendBatch(ctx, signer, batch, password, history); err != nil {
+			return err
+		}
+		done += len(batch)
+		progress.report(done, len(ready))
+	}
+	return nil
+}
+
+func sendBatch(ctx context.Context, signer *client, batch []*imported, password string, history *interchange) error {
+	var req importRequest
+	for _, k := range batch {
+		req.Keystores = append(req.Keystores, k.text)
+		req.Passwords = append(req.Passwords, password)
+	}
+	text, err := history.of(batch)
+	if err != nil {
+		return err
+	}
+	req.SlashingProtection = text
+	var answer importAnswer
+	patience := answerTime + time.Duration(len(batch))*keystoreTime
+	if err := signer.call(ctx, patience, "POST", "/eth/v1/keystores", req, &answer); err != nil {
+		return err
+	}
+	if len(answer.Data) != len(batch) {
+		return fmt.Errorf("the signer answers for %d of %d keystores: list its keys before you go on", len(answer.Data), len(batch))
+	}
+	for i, k := range batch {
+		k.Status, k.Message = answer.Data[i].Status, answer.Data[i].Message
+	}
+	return nil
+}
+
+// failures says how many keys were not imported.
+func failures(keys []*imported) error {
+	failed, unknown := 0, 0
+	for _, k := range keys {
+		switch k.Status {
+		case "imported", "duplicate":
+		case statusUnknown:
+			unknown++
+		default:
+			failed++
+		}
+	}
+	switch {
+	case failed > 0 && unknown > 0:
+		return fmt.Errorf("%d of %d keystores failed, and of %d it is not known: repeat the import, which changes nothing for keys that are held", failed, len(keys), unknown)
+	case failed > 0:
+		return fmt.Errorf("%d of %d keystores failed: mend what is said above, and repeat the import", failed, len(keys))
+	case unknown > 0:
+		return fmt.Errorf("of %d of %d keystores it is not known: repeat the import, which changes nothing for keys that are held", unknown, len(keys))
+	}
+	return nil
+}
+
+func (c *cli) printImported(keys []*imported, history *interchange) error {
+	if c.json {
+		return c.printJSON(struct {
+			Keys []*imported `json:"keys"`
+		}{keys})
+	}
+	var rows []table.Row
+	unnamed := 0
+	for _, k := range keys {
+		pub := ""
+		if k.Pubkey != nil {
+			pub = k.Pubkey.String()
+		}
+		rows = append(rows, table.Row{k.File, pub, k.Status, k.Message})
+		if k.Status == "imported" && !history.names(k) {
+			unnamed++
+		}
+	}
+	if unnamed > 0 {
+		fmt.Fprintf(c.stderr, "%s came without slashing protection data: unless the signer runs with --new-key-floor none, they sign nothing before the next epoch.\n", count(unnamed))
+	}
+	return c.printTable(table.Row{"file", "key", "status", "message"}, rows)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/management"
+)
+
+func (c *cli) keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make, import and list keys",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return fmt.Errorf("%w: keys needs generate, import or list", errUsage)
+		},
+	}
+	cmd.AddCommand(c.generateCommand(), c.importCommand(), c.listCommand())
+	return cmd
+}
+
+func (c *cli) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the keys that are held, and what each may still sign",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			signer, err := c.client()
+			if err != nil {
+				return err
+			}
+			var list management.KeyList
+			if err := signer.call(cmd.Context(), answerTime, "GET", "/signer/v1/keys", nil, &list); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(list)
+			}
+			return c.printKeys(list)
+		},
+	}
+}
+
+func (c *cli) printKeys(list management.KeyList) error {
+	if len(list.Keys) == 0 {
+		fmt.Fprintln(c.stderr, "No keys: make some with signerctl keys generate, or bring them with signerctl keys import.")
+		return nil
+	}
+	var rows []table.Row
+	for _, k := range list.Keys {
+		state := "in service"
+		if !k.InService {
+			state = "NOT in service: " + k.Problem
+		}
+		rows = append(rows, table.Row{k.Pubkey, above(k.Slot), vote(k), state})
+	}
+	return c.printTable(table.Row{"key", "block above slot", "vote above source → target", "state"}, rows)
+}
+
+// above is a watermark, or "any" where there is none.
+func above[N ~uint64](mark *N) string {
+	if mark == nil {
+		return "any"
+	}
+	return fmt.Sprint(uint64(*mark))
+}
+
+func vote(k management.Key) string {
+	if k.SourceEpoch == nil && k.TargetEpoch == nil {
+		return "any"
+	}
+	return above(k.SourceEpoch) + " → " + above(k.TargetEpoch)
+}
+
+func (c *cli) generateCommand() *cobra.Command {
+	var n int
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Draw keys inside the signer and bring them into service",
+		Long: "Draw keys at random inside the signer and bring them into service. The secret keys exist nowhere else: " +
+			"whoever loses the vault or its passphrase loses them.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 1 || n > maxCount {
+				return fmt.Errorf("%w: --count %d: want 1 to %d", errUsage, n, maxCount)
+			}
+			signer, err := c.client()
+			if err != nil {
+				return err
+			}
+			made, err := c.generate(cmd.Context(), signer, n)
+			if len(made.Pubkeys) > 0 {
+				err = errors.Join(c.printGenerated(made), err)
+			}
+			return err
+		},
+	}
+	cmd.Flags().IntVar(&n, "count", 1, "how many `keys`")
+	return cmd
+}
+
+// maxCount keeps a slip of the finger from filling the vault.
+const maxCount = 100_000
+
+// generate asks for keys in portions that are answered quickly, and returns also
+// those that were made before an error.
+func (c *cli) generate(ctx context.Context, signer *client, n int) (management.Generated, error) {
+	made := management.Generated{Pubkeys: []bls.PublicKey{}}
+	progress := c.progress("generated")
+	defer progress.end()
+	for len(made.Pubkeys) < n {
+		portion := min(n-len(made.Pubkeys), management.MaxGenerate)
+		var answer management.Generated
+		err := signer.call(ctx, answerTime, "POST", "/signer/v1/keys", management.GenerateRequest{Count: portion}, &answer)
+		if refusal := (*answerError)(nil); errors.As(err, &refusal) {
+			_ = json.Unmarshal(refusal.body, &answer) // it tells which were made, if any
+		}
+		made.Pubkeys = append(made.Pubkeys, answer.Pubkeys...)
+		if err != nil {
+			return made, fmt.Errorf("%d of %d keys were generated: %w", len(made.Pubkeys), n, err)
+		}
+		progress.report(len(made.Pubkeys), n)
+	}
+	return made, nil
+}
+
+func (c *cli) printGenerated(made management.Generated) error {
+	if c.json {
+		return c.printJSON(made)
+	}
+	for _, pub := range made.Pubkeys {
+		if _, err := fmt.Fprintln(c.stdout, pub); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(c.stderr, "%s in service, and nowhere else: keep a copy of the vault, and its passphrase apart from it.\n", count(len(made.Pubkeys)))
+	return nil
+}

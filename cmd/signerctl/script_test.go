@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/custody"
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/httpjson"
+	"github.com/secure-signer/secure-signer/keymanager"
+	"github.com/secure-signer/secure-signer/keystore"
+	"github.com/secure-signer/secure-signer/management"
+	"github.com/secure-signer/secure-signer/record"
+	"github.com/secure-signer/secure-signer/record/memory"
+	"github.com/secure-signer/secure-signer/slashing"
+	"github.com/secure-signer/secure-signer/vault"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"signerctl": func() {
+			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: setUp,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     exits,
+			"signer":    changeSigner,
+			"keystores": writeKeystores,
+		},
+	})
+}
+
+// exits runs a program and expects an exit code: exits 2 signerctl keys.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%v: exit code %d, want %d", args[1:], got, want)
+	}
+}
+
+// A testSigner is a signer for one script, with the real parts behind its routes.
+type testSigner struct {
+	custody *custody.Custodian
+	down    atomic.Bool  // the store is
+	room    atomic.Int64 // for so many records more
+	file    *vault.Vault
+	keyring *bls.Keyring
+	server  *httptest.Server
+}
+
+var errFull = errors.New("no space left on device")
+
+// setUp starts a signer that holds no keys, and points signerctl at it.
+func setUp(env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "api-token.txt"), []byte("the-token\n"), 0o600); err != nil {
+		return err
+	}
+	s, err := startSigner(filepath.Join(dir, "vault"))
+	if err != nil {
+		return err
+	}
+	env.Defer(func() {
+		s.server.Close()
+		if err := errors.Join(s.keyring.Close(), s.file.Close()); err != nil {
+			panic(err)
+		}
+	})
+	env.Values["signer"] = s
+	env.Setenv("SIGNERCTL_URL", s.server.URL)
+	env.Setenv("SIGNERCTL_DATA_DIR", dir)
+	return nil
+}
+
+func startSigner(path string) (*testSigner, error) {
+	sealer, err := vault.PassphraseWork([]byte("a passphrase"), vault.MinWork)
+	if err != nil {
+		return nil, err
+	}
+	if err := vault.Create(path, sealer); err != nil {
+		return nil, err
+	}
+	s := new(testSigner)
+	s.room.Store(1 << 20)
+	if s.file, err = vault.Open(path, sealer); err != nil {
+		return nil, err
+	}
+	if s.keyring, err = bls.OpenKeyring(bls.Config{Workers: 1}); err != nil {
+		return nil, err
+	}
+	network, _ := eth2.Builtin("hoodi")
+	guard := slashing.New(fullStore{memory.New(), s}, slashing.Config{Network: network})
+	s.custody = &custody.Custodian{Vault: s.file, Keyring: s.keyring, Guard: guard}
+	if _, err := s.custody.Load(context.Background()); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	mux := http.NewServeMux()
+	mux.Handle("/eth/v1/keystores", keymanager.New(keymanager.Config{Custody: s.custody, Guard: guard, Log: log}))
+	mux.Handle("/signer/v1/", management.New(management.Config{
+		Custody: s.custody, Guard: guard, Network: network, Release: "v1.2.3", Started: time.Now(), Log: log,
+		StoreErr: func() error {
+			if s.down.Load() {
+				return errFull
+			}
+			return nil
+		},
+	}))
+	s.server = httptest.NewServer(httpjson.RequireToken(func() string { return "the-token" }, mux))
+	return s, nil
+}
+
+// A fullStore makes only so many records as its signer has room for.
+type fullStore struct {
+	record.Store
+	signer *testSigner
+}
+
+func (f fullStore) Create(ctx context.Context, key record.Key, value []byte) error {
+	if f.signer.room.Add(-1) < 0 {
+		return errFull
+	}
+	return f.Store.Create(ctx, key, value)
+}
+
+// changeSigner changes the signer of a script:
+//
+//	signer stop        it answers no more
+//	signer down        its store has failed
+//	signer room N      its store takes N records more
+//	signer loading     it has not loaded its keys
+func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
+	s := ts.Value("signer").(*testSigner)
+	switch args[0] {
+	case "stop":
+		s.server.Close()
+	case "down":
+		s.down.Store(true)
+	case "room":
+		n, err := strconv.ParseInt(args[1], 10, 64)
+		ts.Check(err)
+		s.room.Store(n)
+	default:
+		ts.Fatalf("signer %v?", args)
+	}
+}
+
+// writeKeystores writes N keystores under a password: keystores DIR N PASSWORD.
+func writeKeystores(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	for i := range n {
+		sk, err := bls.GenerateKey()
+		ts.Check(err)
+		text, err := keystore.Encrypt(sk, args[2])
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprintf("keystore-m_12381_3600_%d_0_0-1700000000.json", i)), text, 0o600))
+	}
+}
