@@ -124,7 +124,7 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for i, q := range batch {
 			answers[i] = e.answer(q)
 		}
-		json.NewEncoder(w).Encode(answers) //nolint:errcheck // the node may have gone
+		json.NewEncoder(w).Encode(answers) // the node may have gone
 		return
 	}
 	var one rpcRequest
@@ -132,7 +132,7 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	json.NewEncoder(w).Encode(e.answer(one)) //nolint:errcheck // the node may have gone
+	json.NewEncoder(w).Encode(e.answer(one)) // the node may have gone
 }
 
 func (e *engine) answer(q rpcRequest) any {

@@ -102,7 +102,7 @@ func (l lodestar) start(t *testing.T, name string, args ...string) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		p.cmd.Wait() //nolint:errcheck // how it ends is seen in its log
+		p.cmd.Wait() // how it ends is seen in its log
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
@@ -119,11 +119,11 @@ func (l lodestar) start(t *testing.T, name string, args ...string) *process {
 
 // stop asks the process to end and insists after a while.
 func (p *process) stop() {
-	p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
+	p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.ended:
 	case <-time.After(15 * time.Second):
-		p.cmd.Process.Kill() //nolint:errcheck // it may have ended
+		p.cmd.Process.Kill() // it may have ended
 		<-p.ended
 	}
 }

@@ -65,7 +65,7 @@ func (r *recorder) between(t *testing.T, client, signer string) string {
 		}
 		w.Header().Set("Content-Type", answer.ContentType)
 		w.WriteHeader(answer.Status)
-		io.WriteString(w, answer.Body) //nolint:errcheck // the client may have gone
+		io.WriteString(w, answer.Body) // the client may have gone
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.URL

@@ -45,7 +45,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	out := filepath.Join(dir, "secure-signer")
 	build := exec.Command("go", "build", "-o", out, "github.com/secure-signer/secure-signer/cmd/secure-signer")
 	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build secure-signer: %w\n%s", err, text)
+		return "", errors.Join(fmt.Errorf("build secure-signer: %w\n%s", err, text), os.RemoveAll(dir))
 	}
 	return out, nil
 })
@@ -56,7 +56,10 @@ var binary = sync.OnceValues(func() (string, error) {
 func Main(m *testing.M) int {
 	code := m.Run()
 	if out, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(out))
+		if err := os.RemoveAll(filepath.Dir(out)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return code
 }

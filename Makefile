@@ -1,0 +1,41 @@
+# What a person or CI runs. `make` alone says what there is.
+
+# NETWORK=hoodi  of a data folder that `make run` creates
+# DATA=data      the data folder of `make run`
+# FUZZTIME=30s   for each target of `make fuzz`
+
+# blst without instructions that older processors lack; the same for every
+# build, so that the build cache serves them all.
+export CGO_CFLAGS := -O2 -D__BLST_PORTABLE__
+
+.PHONY: help run build test test-long devnet lint fuzz bench clean
+
+help: ## say what there is
+	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^# ([A-Z]+=\S+) +(.*)/  \1\t\2/p' Makefile | expand -t 20
+
+run: build ## start a signer on 127.0.0.1:9000, with a new data folder if there is none
+	@scripts/run.sh
+
+build: ## build both programs into bin/
+	go build -o bin/ ./cmd/...
+
+test: ## all tests, as CI runs them: under 15 minutes
+	@scripts/test.sh short
+
+test-long: ## the same with every race and every long test, fuzzing and a longer chain: hours
+	@scripts/test.sh long
+
+devnet: ## a real chain of Lodestar nodes whose keys are only in the signer
+	@scripts/test.sh devnet
+
+lint: ## golangci-lint, as pinned in tools/go.mod
+	@scripts/test.sh lint
+
+fuzz: ## every fuzz target, each for FUZZTIME
+	@scripts/test.sh fuzz
+
+bench: ## the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built or installed here; the data folder stays
+	rm -rf bin .cache
