@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -118,6 +119,7 @@ func (w *world) step(name string, pub bls.PublicKey, effect func() error) error 
 	}
 	w.trace[pub] = append(w.trace[pub], name)
 	w.mu.Unlock()
+	runtime.Gosched() // let others between two steps
 	switch {
 	case !faulty:
 		return effect()
