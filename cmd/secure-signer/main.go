@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.Merge(cmd.Flags(), "SECURE_SIGNER"); err != nil {
+			if err := config.Merge(cmd.Flags(), "SECURE_SIGNER", config.Commands(cmd.Root())...); err != nil {
 				return err
 			}
 			begun = true
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.PersistentFlags().String("config", "", "YAML `file` with the same names as the flags")
 	root.AddCommand(initCommand(), serveCommand(), versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetArgs(args)
+	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -144,6 +144,9 @@ func (f serveFlags) open(log *slog.Logger, stdin io.Reader, stderr io.Writer) (_
 	if d.vault, err = vault.Open(d.dir.Vault(), vault.Passphrase(passphrase)); err != nil {
 		return nil, err
 	}
+	if detail := d.vault.Recovered(); detail != "" {
+		log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
+	}
 	if d.journal, err = journal.Open(d.dir.Journal(), d.vault.DeriveKey(journalKeyLabel)); err != nil {
 		return nil, err
 	}

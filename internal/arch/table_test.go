@@ -10,6 +10,7 @@ type rule struct {
 const (
 	blst       = "github.com/supranational/blst"
 	cobra      = "github.com/spf13/cobra"
+	goCmp      = "github.com/google/go-cmp"
 	goJSON     = "github.com/go-json-experiment/json"
 	goPretty   = "github.com/jedib0t/go-pretty/v6"
 	goSystemd  = "github.com/coreos/go-systemd/v22"
@@ -17,6 +18,7 @@ const (
 	keystorev4 = "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 	pflag      = "github.com/spf13/pflag"
 	prom       = "github.com/prometheus/client_golang"
+	promModel  = "github.com/prometheus/client_model"
 	xCrypto    = "golang.org/x/crypto"
 	xSys       = "golang.org/x/sys"
 	xTerm      = "golang.org/x/term"
@@ -35,13 +37,13 @@ var table = map[string]rule{
 	"record":   {},
 
 	// Rooms of the record store.
-	"record/recordtest": {ours: []string{"record"}},
+	"record/recordtest": {ours: []string{"record"}, outside: []string{goCmp}},
 	"record/memory":     {ours: []string{"record"}},
 	"record/journal":    {ours: []string{"record", "internal/durable"}, outside: []string{xSys}},
 
 	// Rules and keeping.
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
-	"vault":    {ours: []string{"bls", "keystore", "internal/durable"}, outside: []string{xCrypto}},
+	"vault":    {ours: []string{"bls", "internal/durable"}, outside: []string{xCrypto}},
 
 	// The service.
 	"signer":  {ours: []string{"bls", "eth2"}},
@@ -55,11 +57,12 @@ var table = map[string]rule{
 
 	// What several need and nobody outside should import.
 	"internal/arch":      {},
+	"internal/bench":     {ours: []string{"bls", "eth2"}},
 	"internal/config":    {outside: []string{cobra, pflag, goYAML, xTerm}},
 	"internal/datadir":   {ours: []string{"eth2", "internal/durable", "internal/config"}, outside: []string{goYAML}},
 	"internal/durable":   {outside: []string{xSys}},
 	"internal/httpjson":  {outside: []string{goJSON}},
-	"internal/telemetry": {ours: []string{"eth2", "signer"}, outside: []string{prom}},
+	"internal/telemetry": {ours: []string{"bls", "eth2", "signer"}, outside: []string{prom, promModel}},
 	"internal/testdata":  {},
 }
 
