@@ -62,9 +62,7 @@ func initMainnet(t *testing.T) daemon.Folder {
 func copyFolder(t *testing.T, f daemon.Folder) daemon.Folder {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data")
-	if err := os.CopyFS(path, os.DirFS(f.Path)); err != nil {
-		t.Fatal(err)
-	}
+	copyTree(t, f.Path, path)
 	return daemon.Folder{Path: path, Passphrase: f.Passphrase}
 }
 
