@@ -56,6 +56,7 @@ func TestThePublicKeyOfAKeystore(t *testing.T) {
 		{"may have 0x", func(k testKey) any { return k.pub.String() }, "imported"},
 		{"may be in upper case", func(k testKey) any { return strings.ToUpper(k.pub.String()[2:]) }, "imported"},
 		{"must be the one that it holds", func(testKey) any { return newKey(t, 9).pub.String() }, "error"},
+		{"may be left out", func(testKey) any { return nil }, "imported"},
 		{"must be one", func(testKey) any { return "0x1234" }, "error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -45,9 +45,9 @@ type Config struct {
 }
 
 const (
-	// DefaultMemory opens two keystores at a time that ask for 256 MiB each,
-	// as most do.
-	DefaultMemory = 512 << 20
+	// DefaultMemory opens two keystores at a time that need 256 MiB and a few
+	// blocks each, as most do.
+	DefaultMemory = 2 * (256<<20 + budgetUnit)
 
 	// MaxBody bounds a request: tens of thousands of keystores of 1 KiB, or an
 	// interchange with a long history.

@@ -1,7 +1,6 @@
 package keymanager
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,15 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func mustJSON(t testing.TB, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 func TestTheListIsSortedAndComplete(t *testing.T) {
 	s := newSigner(t)

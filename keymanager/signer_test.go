@@ -3,7 +3,11 @@ package keymanager
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +27,6 @@ import (
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
-	"github.com/secure-signer/secure-signer/keystore"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
 	"github.com/secure-signer/secure-signer/slashing"
@@ -264,7 +268,7 @@ type testKey struct {
 
 const password = "the password"
 
-// newKey returns the n-th key. Its keystore asks for little work.
+// newKey returns the n-th key. Its keystore asks for hardly any work.
 func newKey(t testing.TB, n byte) testKey {
 	t.Helper()
 	b := sha256.Sum256([]byte{n})
@@ -273,11 +277,43 @@ func newKey(t testing.TB, n byte) testKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := keystore.Encrypt(sk, password)
+	pub := sk.PublicKey()
+	return testKey{pub, lightKeystore(t, b[:], pub.String()[2:])}
+}
+
+// lightKeystore writes a keystore by hand, with a single round of PBKDF2.
+// Source: EIP-2335.
+func lightKeystore(t testing.TB, secret []byte, pub string) string {
+	t.Helper()
+	derived, err := pbkdf2.Key(sha256.New, password, []byte("salt"), 1, 32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testKey{sk.PublicKey(), string(text)}
+	block, err := aes.NewCipher(derived[:16])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := make([]byte, len(secret))
+	cipher.NewCTR(block, make([]byte, 16)).XORKeyStream(sealed, secret)
+	sum := sha256.Sum256(slices.Concat(derived[16:], sealed))
+	type object = map[string]any
+	return mustJSON(t, object{
+		"crypto": object{
+			"kdf":      object{"function": "pbkdf2", "params": object{"dklen": 32, "c": 1, "prf": "hmac-sha256", "salt": hex.EncodeToString([]byte("salt"))}, "message": ""},
+			"checksum": object{"function": "sha256", "params": object{}, "message": hex.EncodeToString(sum[:])},
+			"cipher":   object{"function": "aes-128-ctr", "params": object{"iv": strings.Repeat("00", 16)}, "message": hex.EncodeToString(sealed)},
+		},
+		"pubkey": pub, "path": "m/12381/3600/0/0/0", "uuid": "00000000-0000-4000-8000-000000000000", "version": 4,
+	})
+}
+
+func mustJSON(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // edit returns the keystore with one member changed, or left out.

@@ -113,14 +113,11 @@ func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
-// maxKeystore is a hundred times what a keystore has.
-const maxKeystore = 256 << 10
-
 // readKeystore reads a file that the signer can be asked to import, or says why
 // it is not one.
 func readKeystore(file string) *imported {
 	k := &imported{File: file, Status: statusUnknown}
-	text, err := readFile(file, maxKeystore)
+	text, err := readFile(file, keystore.MaxSize)
 	var ks *keystore.Keystore
 	if err == nil {
 		ks, err = keystore.Parse(text)
