@@ -137,7 +137,7 @@ func (d *daemon) routes(signing http.Handler) http.Handler {
 	})))
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: release(), Started: d.started,
-		StoreErr: d.journal.Err, Log: d.log,
+		StoreErr: d.journal.Err, Head: d.journal.Head, Log: d.log,
 	})))
 	return mux
 }

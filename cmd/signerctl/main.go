@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.StringVar(&c.tokenFile, "token-file", "", "`file` with the signer's token; else api-token.txt of --data-dir")
 	flags.BoolVar(&c.json, "json", false, "print JSON, for scripts")
 	flags.String(config.FileFlag, "", "YAML `file` with the same names as the flags")
-	root.AddCommand(c.keysCommand(), c.statusCommand(), c.versionCommand())
+	root.AddCommand(c.keysCommand(), c.statusCommand(), c.benchCommand(), c.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
 	root.SetIn(stdin)
