@@ -1,23 +1,92 @@
 package web3signer
 
 import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/policy"
+	"github.com/secure-signer/secure-signer/signer"
 )
 
-const attestationBody = `{"type":"ATTESTATION","fork_info":{"fork":{"previous_version":"0x04000000","current_version":"0x05000000","epoch":"364032"},"genesis_validators_root":"0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"},"signing_root":"0x0dfa6edb0d3cf22ae7fbbc3b1e1bb1c1ac1c7d9ab04f8b1e6c1d2c8b3f4c1f0e","attestation":{"slot":"11649025","index":"0","beacon_block_root":"0x9c1f6c0a8d2cf1e9a9bdc2f8f6d1ac6d0e3f5e6c7d8f9a0b1c2d3e4f5a6b7c8d","source":{"epoch":"364030","root":"0x1c1f6c0a8d2cf1e9a9bdc2f8f6d1ac6d0e3f5e6c7d8f9a0b1c2d3e4f5a6b7c8d"},"target":{"epoch":"364031","root":"0x2c1f6c0a8d2cf1e9a9bdc2f8f6d1ac6d0e3f5e6c7d8f9a0b1c2d3e4f5a6b7c8d"}}}`
+// withRoot adds the signing root that most clients send.
+func withRoot(b *testing.B, h *Handler, n *eth2.Network, body string) string {
+	b.Helper()
+	var r request
+	if err := h.request.Decode([]byte(body), &r); err != nil {
+		b.Fatal(err)
+	}
+	m, err := r.message()
+	if err != nil {
+		b.Fatal(err)
+	}
+	root, err := m.SigningRoot(n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.Replace(body, "{", `{"signing_root":"`+root.String()+`",`, 1)
+}
 
-func BenchmarkDecodeAttestation(b *testing.B) {
-	h := New(Config{})
-	body := []byte(attestationBody)
-	b.SetBytes(int64(len(body)))
+func BenchmarkDecode(b *testing.B) {
+	for _, name := range []string{"ATTESTATION", "BLOCK_V2 of FULU", "AGGREGATE_AND_PROOF_V2", "BLOCK_V2 of ALTAIR"} {
+		b.Run(name, func(b *testing.B) {
+			h := New(Config{})
+			body := []byte(withRoot(b, h, mainnet(b), samples()[name]))
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var r request
+				if err := h.request.Decode(body, &r); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := r.message(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// free costs nothing, so that what is left is the handler and the root.
+type free struct{ key *bls.Key }
+
+func (free) Record(context.Context, bls.PublicKey, eth2.Message, eth2.Root) error { return nil }
+func (f free) Key(bls.PublicKey) (*bls.Key, bool)                                 { return f.key, true }
+func (free) Sign(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
+	return bls.Signature{}, nil
+}
+
+// BenchmarkHandler is all but net/http, the record and the signature.
+func BenchmarkHandler(b *testing.B) {
+	n := mainnet(b)
+	h := New(Config{
+		Signer: &signer.Signer{Network: n, Keys: free{}, Guard: free{}, Policy: policy.Duties()},
+		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	h.Ready()
+	body := withRoot(b, h, n, samples()["ATTESTATION"])
 	b.ReportAllocs()
 	for b.Loop() {
-		var r request
-		if err := h.request.Decode(body, &r); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := r.message(); err != nil {
-			b.Fatal(err)
+		req := httptest.NewRequest(http.MethodPost, "/api/v1/eth2/sign/"+pubkey0, strings.NewReader(body))
+		req.Header.Set("Accept", "application/json")
+		w := &discard{header: http.Header{}}
+		if h.ServeHTTP(w, req); w.status != 0 {
+			b.Fatal(w.status)
 		}
 	}
 }
+
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }

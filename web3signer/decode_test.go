@@ -171,15 +171,15 @@ func TestTheClientsRootsMustBeOurs(t *testing.T) {
 		members string
 		ok      bool
 	}{
-		"none":                            {"", true},
-		"signing_root":                    {`"signing_root":"` + ours + `",`, true},
-		"signingRoot":                     {`"signingRoot":"` + ours + `",`, true},
-		"both":                            {`"signing_root":"` + ours + `","signingRoot":"` + ours + `",`, true},
-		"in upper case":                   {`"signing_root":"0x` + strings.ToUpper(ours[2:]) + `",`, true},
-		"another signing_root":            {`"signing_root":"` + theirs + `",`, false},
-		"another signingRoot":             {`"signingRoot":"` + theirs + `",`, false},
-		"the second of them another":      {`"signing_root":"` + ours + `","signingRoot":"` + theirs + `",`, false},
-		"the first of them another":       {`"signing_root":"` + theirs + `","signingRoot":"` + ours + `",`, false},
+		"none":                       {"", true},
+		"signing_root":               {`"signing_root":"` + ours + `",`, true},
+		"signingRoot":                {`"signingRoot":"` + ours + `",`, true},
+		"both":                       {`"signing_root":"` + ours + `","signingRoot":"` + ours + `",`, true},
+		"in upper case":              {`"signing_root":"0x` + strings.ToUpper(ours[2:]) + `",`, true},
+		"another signing_root":       {`"signing_root":"` + theirs + `",`, false},
+		"another signingRoot":        {`"signingRoot":"` + theirs + `",`, false},
+		"the second of them another": {`"signing_root":"` + ours + `","signingRoot":"` + theirs + `",`, false},
+		"the first of them another":  {`"signing_root":"` + theirs + `","signingRoot":"` + ours + `",`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := r.post(strings.Replace(body, "{", "{"+tt.members, 1))
