@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,7 @@ func (h *handler) open(ctx context.Context, keystores, passwords []string) []can
 		})
 	}
 	workers.Wait()
+	debug.FreeOSMemory() // or a burst of keystores would be this process's size from now on
 	return candidates
 }
 
@@ -54,11 +56,15 @@ func (h *handler) openOne(ctx context.Context, held []bls.PublicKey, text, passw
 	if pub, named := ks.PublicKey(); named && contains(held, pub) {
 		return candidate{pub: pub, held: true}
 	}
-	giveBack, err := h.budget.take(ctx, ks.Memory())
+	memory := ks.Memory()
+	giveBack, err := h.budget.take(ctx, memory)
 	if err != nil {
 		return candidate{err: err}
 	}
 	defer giveBack()
+	if memory > budgetUnit {
+		defer runtime.GC() // what it used is not free before it is collected
+	}
 	secret, err := ks.Decrypt(password)
 	switch {
 	case errors.Is(err, keystore.ErrWrongPassword):
