@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/record/journal"
@@ -44,7 +45,7 @@ func initCommand() *cobra.Command {
 
 func initialise(f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) error {
 	if f.dataDir == "" || f.network == "" {
-		return fmt.Errorf("%w: init needs --data-dir and --network", errUsage)
+		return fmt.Errorf("%w: init needs --data-dir and --network", cli.ErrUsage)
 	}
 	network, err := f.resolve(haveTime)
 	if err != nil {
@@ -94,17 +95,17 @@ func (f initFlags) resolve(haveTime bool) (*eth2.Network, error) {
 	if n, ok := eth2.Builtin(f.network); ok {
 		if f.genesisRoot != "" && !strings.EqualFold(f.genesisRoot, n.GenesisValidatorsRoot.String()) || haveTime && f.genesisTime != n.GenesisTime {
 			return nil, fmt.Errorf("%w: network %s is built in with genesis validators root %v and time %d: another chain needs its own config.yaml",
-				errUsage, f.network, n.GenesisValidatorsRoot, n.GenesisTime)
+				cli.ErrUsage, f.network, n.GenesisValidatorsRoot, n.GenesisTime)
 		}
 		return n, nil
 	}
 	if !strings.ContainsAny(f.network, "./"+string(filepath.Separator)) {
 		if _, err := os.Stat(f.network); err != nil {
-			return nil, fmt.Errorf("%w: unknown network %q: use one of %s, or the path of a config.yaml", errUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
+			return nil, fmt.Errorf("%w: unknown network %q: use one of %s, or the path of a config.yaml", cli.ErrUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
 		}
 	}
 	if f.genesisRoot == "" || !haveTime {
-		return nil, fmt.Errorf("%w: a network from a file needs --genesis-validators-root and --genesis-time: a beacon node tells both at /eth/v1/beacon/genesis", errUsage)
+		return nil, fmt.Errorf("%w: a network from a file needs --genesis-validators-root and --genesis-time: a beacon node tells both at /eth/v1/beacon/genesis", cli.ErrUsage)
 	}
 	values, err := config.ReadNetworkFile(f.network)
 	if err != nil {
@@ -115,7 +116,7 @@ func (f initFlags) resolve(haveTime bool) (*eth2.Network, error) {
 		return nil, fmt.Errorf("read %s: %w", f.network, err)
 	}
 	if err := n.GenesisValidatorsRoot.UnmarshalText([]byte(f.genesisRoot)); err != nil {
-		return nil, fmt.Errorf("%w: --genesis-validators-root: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --genesis-validators-root: %w", cli.ErrUsage, err)
 	}
 	n.GenesisTime = f.genesisTime
 	return n, nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/internal/telemetry"
 	"github.com/secure-signer/secure-signer/keymanager"
@@ -36,7 +37,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	}
 	defer metricsListener.Close()
 
-	metrics := telemetry.New(release(), telemetry.State{
+	metrics := telemetry.New(cli.Release(), telemetry.State{
 		KeysLoaded: d.keyring.Len,
 		KeysHeld:   d.vault.Len,
 		StoreUp:    func() bool { return d.journal.Err() == nil },
@@ -136,7 +137,7 @@ func (d *daemon) routes(signing http.Handler) http.Handler {
 		Custody: d.custody, Guard: d.guard, Log: d.log,
 	})))
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
-		Custody: d.custody, Guard: d.guard, Network: d.network, Release: release(), Started: d.started,
+		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
 		StoreErr: d.journal.Err, Head: d.journal.Head, Log: d.log,
 	})))
 	return mux
@@ -185,7 +186,7 @@ func (d *daemon) load(ctx context.Context) error {
 // the signer holds, where, and what to do next.
 func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
 	keys := d.keyring.Len()
-	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", release())
+	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
 	if keys == 0 {
 		next = fmt.Sprintf("make keys with: signerctl --data-dir %s keys generate (or keys import FILE)", d.dir.Path())
@@ -199,5 +200,5 @@ Secure Signer %s
   memory    keys %s
   next      %s
 
-`, release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +34,7 @@ func TestScripts(t *testing.T) {
 func usage(ts *testscript.TestScript, _ bool, args []string) {
 	err := ts.Exec("secure-signer", args...)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
-		ts.Fatalf("secure-signer %v: %v, want exit code %d", args, err, exitUsage)
+	if !errors.As(err, &exit) || exit.ExitCode() != cli.Usage {
+		ts.Fatalf("secure-signer %v: %v, want exit code %d", args, err, cli.Usage)
 	}
 }

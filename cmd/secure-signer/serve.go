@@ -16,6 +16,7 @@ import (
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/policy"
@@ -85,7 +86,7 @@ type daemon struct {
 
 func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if f.dataDir == "" {
-		return fmt.Errorf("%w: serve needs --data-dir; make one with: secure-signer init", errUsage)
+		return fmt.Errorf("%w: serve needs --data-dir; make one with: secure-signer init", cli.ErrUsage)
 	}
 	log, err := f.logger(stderr)
 	if err != nil {
@@ -102,7 +103,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, fmt.Errorf("%w: --log-level %q: use debug, info, warn or error", errUsage, f.logLevel)
+		return nil, fmt.Errorf("%w: --log-level %q: use debug, info, warn or error", cli.ErrUsage, f.logLevel)
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch f.logFormat {
@@ -111,7 +112,7 @@ func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
-	return nil, fmt.Errorf("%w: --log-format %q: use text or json", errUsage, f.logFormat)
+	return nil, fmt.Errorf("%w: --log-format %q: use text or json", cli.ErrUsage, f.logFormat)
 }
 
 // open opens the data folder. What it returns has decided nothing yet: no key
@@ -188,7 +189,7 @@ func (f serveFlags) parse() (slashing.Config, []eth2.Kind, custody.Floor, error)
 	} else {
 		n, err := strconv.ParseUint(f.maxFutureEpochs, 10, 64)
 		if err != nil || n > math.MaxInt32 {
-			return c, nil, 0, fmt.Errorf("%w: --max-future-epochs %q: use a number of epochs, or off", errUsage, f.maxFutureEpochs)
+			return c, nil, 0, fmt.Errorf("%w: --max-future-epochs %q: use a number of epochs, or off", cli.ErrUsage, f.maxFutureEpochs)
 		}
 		c.MaxFutureEpochs = n
 	}
@@ -196,13 +197,13 @@ func (f serveFlags) parse() (slashing.Config, []eth2.Kind, custody.Floor, error)
 	for _, name := range f.allow {
 		kind, err := eth2.ParseKind(name)
 		if err != nil || kind != eth2.KindDeposit && kind != eth2.KindVoluntaryExit {
-			return c, nil, 0, fmt.Errorf("%w: --allow %q: use DEPOSIT or VOLUNTARY_EXIT; everything else is allowed", errUsage, name)
+			return c, nil, 0, fmt.Errorf("%w: --allow %q: use DEPOSIT or VOLUNTARY_EXIT; everything else is allowed", cli.ErrUsage, name)
 		}
 		allowed = append(allowed, kind)
 	}
 	floor, err := custody.ParseFloor(f.newKeyFloor)
 	if err != nil {
-		return c, nil, 0, fmt.Errorf("%w: --new-key-floor: %w", errUsage, err)
+		return c, nil, 0, fmt.Errorf("%w: --new-key-floor: %w", cli.ErrUsage, err)
 	}
 	return c, allowed, floor, nil
 }

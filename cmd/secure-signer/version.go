@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 func versionCommand() *cobra.Command {
@@ -16,7 +17,7 @@ func versionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "secure-signer %s\nconsensus-specs %s\n%s %s/%s\n",
-				release(), eth2.SpecVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				cli.Release(), eth2.SpecVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

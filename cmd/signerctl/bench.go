@@ -12,6 +12,7 @@ import (
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/bench"
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/web3signer"
 )
 
@@ -39,7 +40,7 @@ type benchReport struct {
 	Ratio       float64        `json:"ratio,omitzero"` // median over the rounds, first signer over second
 }
 
-func (c *cli) benchCommand() *cobra.Command {
+func (c *tool) benchCommand() *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -71,16 +72,16 @@ func kindNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (c *cli) bench(ctx context.Context, f benchFlags) error {
+func (c *tool) bench(ctx context.Context, f benchFlags) error {
 	network, ok := eth2.Builtin(f.network)
 	if !ok {
-		return fmt.Errorf("%w: --network %q: use one of %s", errUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
+		return fmt.Errorf("%w: --network %q: use one of %s", cli.ErrUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
 	}
 	if !slices.Contains(bench.Kinds(), bench.Kind(f.kind)) {
-		return fmt.Errorf("%w: --kind %q: use one of %s", errUsage, f.kind, kindNames())
+		return fmt.Errorf("%w: --kind %q: use one of %s", cli.ErrUsage, f.kind, kindNames())
 	}
 	if f.connections < 1 || f.rounds < 1 || f.bursts < 1 || f.burst < 0 || f.duration <= 0 {
-		return fmt.Errorf("%w: --connections, --rounds, --bursts and --duration are more than nothing", errUsage)
+		return fmt.Errorf("%w: --connections, --rounds, --bursts and --duration are more than nothing", cli.ErrUsage)
 	}
 	keys, err := (&web3signer.Client{URL: c.url}).PublicKeys(ctx)
 	if err != nil {
@@ -96,7 +97,7 @@ func (c *cli) bench(ctx context.Context, f benchFlags) error {
 }
 
 // runBench loads one signer, or two in turn.
-func (c *cli) runBench(ctx context.Context, f benchFlags, network *eth2.Network, keys []bls.PublicKey) error {
+func (c *tool) runBench(ctx context.Context, f benchFlags, network *eth2.Network, keys []bls.PublicKey) error {
 	load := bench.Load{Network: network, Keys: keys, Kind: bench.Kind(f.kind), FromEpoch: eth2.Epoch(f.fromEpoch)}
 	targets := []*bench.Target{bench.NewTarget(c.url, f.connections)}
 	if f.against != "" {

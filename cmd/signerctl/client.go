@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 // A client talks to one signer with one token.
@@ -34,17 +36,17 @@ const (
 
 // client reads the token and checks the address. It warns if what is sent could
 // be read on the way.
-func (c *cli) client() (*client, error) {
+func (c *tool) client() (*client, error) {
 	base, err := url.Parse(c.url)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("%w: --url %q: want an address such as http://127.0.0.1:9000", errUsage, c.url)
+		return nil, fmt.Errorf("%w: --url %q: want an address such as http://127.0.0.1:9000", cli.ErrUsage, c.url)
 	}
 	file := c.tokenFile
 	if file == "" && c.dataDir != "" {
 		file = filepath.Join(c.dataDir, "api-token.txt")
 	}
 	if file == "" {
-		return nil, fmt.Errorf("%w: the signer wants its token: give --data-dir, its data folder, or --token-file, a copy of the api-token.txt in it", errUsage)
+		return nil, fmt.Errorf("%w: the signer wants its token: give --data-dir, its data folder, or --token-file, a copy of the api-token.txt in it", cli.ErrUsage)
 	}
 	token, err := os.ReadFile(file)
 	switch {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/keystore"
 )
@@ -24,7 +25,7 @@ type importFlags struct {
 	interchange  string
 }
 
-func (c *cli) importCommand() *cobra.Command {
+func (c *tool) importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE|DIR...",
@@ -58,7 +59,7 @@ const (
 	statusUnknown = "unknown" // the signer was not asked, or did not answer
 )
 
-func (c *cli) importKeys(ctx context.Context, f importFlags, args []string) error {
+func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) error {
 	signer, err := c.client()
 	if err != nil {
 		return err
@@ -147,9 +148,9 @@ func readFile(path string, limit int64) ([]byte, error) {
 }
 
 // password reads the password of the keystores, from file or from the terminal.
-func (c *cli) password(file string) (string, error) {
+func (c *tool) password(file string) (string, error) {
 	if f, ok := c.stdin.(*os.File); file == "" && (!ok || !term.IsTerminal(int(f.Fd()))) {
-		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", errUsage)
+		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", cli.ErrUsage)
 	}
 	password, warning, err := config.Passphrase(file, "signerctl-keystore-password", c.stdin, c.stderr)
 	if err != nil {
@@ -189,7 +190,7 @@ const keystoreTime = 30 * time.Second
 // send has the signer import the keys portion by portion. It stops at the first
 // request that is not answered, or that the signer refuses as a whole: the next
 // would fare no better.
-func (c *cli) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
+func (c *tool) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
 	var ready []*imported
 	for _, k := range keys {
 		if k.Status == statusUnknown {
@@ -257,7 +258,7 @@ func failures(keys []*imported) error {
 	return nil
 }
 
-func (c *cli) printImported(keys []*imported, history *interchange) error {
+func (c *tool) printImported(keys []*imported, history *interchange) error {
 	if c.json {
 		return c.printJSON(struct {
 			Keys []*imported `json:"keys"`

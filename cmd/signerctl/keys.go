@@ -10,23 +10,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/management"
 )
 
-func (c *cli) keysCommand() *cobra.Command {
+func (c *tool) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, import and list keys",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("%w: keys needs generate, import or list", errUsage)
+			return fmt.Errorf("%w: keys needs generate, import or list", cli.ErrUsage)
 		},
 	}
 	cmd.AddCommand(c.generateCommand(), c.importCommand(), c.listCommand())
 	return cmd
 }
 
-func (c *cli) listCommand() *cobra.Command {
+func (c *tool) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the keys that are held, and what each may still sign",
@@ -48,7 +49,7 @@ func (c *cli) listCommand() *cobra.Command {
 	}
 }
 
-func (c *cli) printKeys(list management.KeyList) error {
+func (c *tool) printKeys(list management.KeyList) error {
 	if len(list.Keys) == 0 {
 		fmt.Fprintln(c.stderr, "No keys: make some with signerctl keys generate, or bring them with signerctl keys import.")
 		return nil
@@ -79,7 +80,7 @@ func vote(k management.Key) string {
 	return above(k.SourceEpoch) + " → " + above(k.TargetEpoch)
 }
 
-func (c *cli) generateCommand() *cobra.Command {
+func (c *tool) generateCommand() *cobra.Command {
 	var n int
 	cmd := &cobra.Command{
 		Use:   "generate",
@@ -89,7 +90,7 @@ func (c *cli) generateCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 1 || n > maxCount {
-				return fmt.Errorf("%w: --count %d: want 1 to %d", errUsage, n, maxCount)
+				return fmt.Errorf("%w: --count %d: want 1 to %d", cli.ErrUsage, n, maxCount)
 			}
 			signer, err := c.client()
 			if err != nil {
@@ -111,7 +112,7 @@ const maxCount = 100_000
 
 // generate asks for keys in portions that are answered quickly, and returns also
 // those that were made before an error.
-func (c *cli) generate(ctx context.Context, signer *client, n int) (management.Generated, error) {
+func (c *tool) generate(ctx context.Context, signer *client, n int) (management.Generated, error) {
 	made := management.Generated{Pubkeys: []bls.PublicKey{}}
 	progress := c.progress("generated")
 	defer progress.end()
@@ -131,7 +132,7 @@ func (c *cli) generate(ctx context.Context, signer *client, n int) (management.G
 	return made, nil
 }
 
-func (c *cli) printGenerated(made management.Generated) error {
+func (c *tool) printGenerated(made management.Generated) error {
 	if c.json {
 		return c.printJSON(made)
 	}

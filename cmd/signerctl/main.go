@@ -8,17 +8,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/secure-signer/secure-signer/internal/config"
+	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 func main() {
@@ -28,18 +26,8 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes that scripts rely on.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// errUsage marks an error in how the program was called.
-var errUsage = errors.New("usage")
-
-// A cli is what all sub-commands share.
-type cli struct {
+// A tool is what all sub-commands share.
+type tool struct {
 	url       string
 	tokenFile string
 	dataDir   string
@@ -50,48 +38,21 @@ type cli struct {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &cli{stdin: stdin, stdout: stdout, stderr: stderr}
-	begun := false // anything that fails before a command has begun is usage
+	c := &tool{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := &cobra.Command{
-		Use:           "signerctl",
-		Short:         "Make, import and list the keys of a Secure Signer",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.Merge(cmd.Flags(), "SIGNERCTL", config.Commands(cmd.Root())...); err != nil {
-				return err
-			}
-			begun = true
-			return nil
-		},
+		Use:   "signerctl",
+		Short: "Make, import and list the keys of a Secure Signer, and measure it",
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:9000", "`address` of the signer")
 	flags.StringVar(&c.dataDir, "data-dir", "", "the signer's data `folder`, for the token in it")
 	flags.StringVar(&c.tokenFile, "token-file", "", "`file` with the signer's token; else api-token.txt of --data-dir")
 	flags.BoolVar(&c.json, "json", false, "print JSON, for scripts")
-	flags.String(config.FileFlag, "", "YAML `file` with the same names as the flags")
 	root.AddCommand(c.keysCommand(), c.statusCommand(), c.benchCommand(), c.versionCommand())
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return exitOK
-	case !begun || errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "signerctl: %v\nTry \"signerctl --help\".\n", err)
-		return exitUsage
-	default:
-		fmt.Fprintf(stderr, "signerctl: %v\n", err)
-		return exitFailed
-	}
+	return cli.Run(ctx, root, "SIGNERCTL", args, stdin, stdout, stderr)
 }
 
-func (c *cli) versionCommand() *cobra.Command {
+func (c *tool) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
@@ -100,24 +61,10 @@ func (c *cli) versionCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(struct {
 					Version string `json:"version"`
-				}{release()})
+				}{cli.Release()})
 			}
-			_, err := fmt.Fprintf(c.stdout, "signerctl %s\n", release())
+			_, err := fmt.Fprintf(c.stdout, "signerctl %s\n", cli.Release())
 			return err
 		},
 	}
-}
-
-// version is set by the linker for releases.
-var version = ""
-
-// release returns the version of this build, or what the Go command knows of it.
-func release() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // printJSON prints a result for scripts.
-func (c *cli) printJSON(v any) error {
+func (c *tool) printJSON(v any) error {
 	text, err := json.Marshal(v, jsontext.WithIndent("  "))
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (c *cli) printJSON(v any) error {
 }
 
 // printTable prints a result for people.
-func (c *cli) printTable(header table.Row, rows []table.Row) error {
+func (c *tool) printTable(header table.Row, rows []table.Row) error {
 	t := table.NewWriter()
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -50,7 +50,7 @@ type progress struct {
 // quietTime is between two lines where nobody may be watching.
 const quietTime = 30 * time.Second
 
-func (c *cli) progress(what string) *progress {
+func (c *tool) progress(what string) *progress {
 	f, ok := c.stderr.(*os.File)
 	return &progress{w: c.stderr, what: what, live: ok && term.IsTerminal(int(f.Fd())), last: time.Now()}
 }

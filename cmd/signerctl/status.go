@@ -10,7 +10,7 @@ import (
 	"github.com/secure-signer/secure-signer/management"
 )
 
-func (c *cli) statusCommand() *cobra.Command {
+func (c *tool) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Tell what the signer is, holds and can do right now",

@@ -58,6 +58,7 @@ var table = map[string]rule{
 	// What several need and nobody outside should import.
 	"internal/arch":      {},
 	"internal/bench":     {ours: []string{"bls", "eth2"}},
+	"internal/cli":       {ours: []string{"internal/config"}, outside: []string{cobra}},
 	"internal/config":    {outside: []string{cobra, pflag, goYAML, xTerm}},
 	"internal/datadir":   {ours: []string{"eth2", "internal/durable", "internal/config"}, outside: []string{goYAML}},
 	"internal/durable":   {outside: []string{xSys}},

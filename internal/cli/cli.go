@@ -1,0 +1,66 @@
+// Package cli is what both programs do alike: where settings come from, how an
+// error is printed, and the exit codes that scripts rely on.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-signer/secure-signer/internal/config"
+)
+
+// The exit codes.
+const (
+	OK     = 0
+	Failed = 1
+	Usage  = 2
+)
+
+// ErrUsage marks an error in how the program was called.
+var ErrUsage = errors.New("usage")
+
+// Run executes the command of root that args name and returns the exit code.
+// Settings that args leave out come from variables with the prefix, and from
+// the file that --config names.
+func Run(ctx context.Context, root *cobra.Command, prefix string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	begun := false // anything that fails before a command has begun is usage
+	root.PersistentFlags().String(config.FileFlag, "", "YAML `file` with the same names as the flags")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := config.Merge(cmd.Flags(), prefix, config.Commands(root)...); err != nil {
+			return err
+		}
+		begun = true
+		return nil
+	}
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return OK
+	case !begun || errors.Is(err, ErrUsage):
+		fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", root.Name(), err, root.Name())
+		return Usage
+	default:
+		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		return Failed
+	}
+}
+
+// Release returns the version of this build, as far as the Go command knows it.
+func Release() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
