@@ -12,7 +12,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -37,10 +36,6 @@ const (
 	contestedSlot = time.Second
 )
 
-// spare is what a process may live beyond the time of its chain: a start on a
-// busy machine, and the end of the test.
-const spare = 4 * time.Minute
-
 // chainLength reads SECURE_SIGNER_DEVNET: short, long, or unset, which skips.
 func chainLength(t *testing.T) length {
 	t.Helper()
@@ -55,61 +50,6 @@ func chainLength(t *testing.T) length {
 		t.Fatalf("SECURE_SIGNER_DEVNET=%s: use short or long", mode)
 	}
 	return length{}
-}
-
-// A network is one chain, its beacon nodes and the genesis that they agree on.
-type network struct {
-	lodestar
-	chain
-	beacons []*beacon
-	root    string // genesis_validators_root
-}
-
-// startNetwork starts beacon nodes with a common genesis and returns while
-// there is time to start the rest before it. On a machine that is too busy it
-// begins again with more time.
-func startNetwork(t *testing.T, slot, maxTime time.Duration, names ...string) network {
-	t.Helper()
-	// What remains to be started once the nodes are up must be up at genesis: a
-	// lone node that misses the first epoch waits for peers for ever.
-	const rest = 10 * time.Second
-	for lead := 20 * time.Second; lead <= 80*time.Second; lead *= 2 {
-		n := network{lodestar: findLodestar(t, maxTime)}
-		n.chain = newChain(t, n.dir, slot, lead)
-		for _, name := range names {
-			n.beacons = append(n.beacons, n.startBeacon(t, name, n.chain))
-		}
-		ready := true
-		for _, b := range n.beacons {
-			var ok bool
-			n.root, ok = b.genesisRoot(n.genesis.Add(-rest))
-			ready = ready && ok
-		}
-		if ready {
-			return n
-		}
-		for _, b := range n.beacons {
-			if !b.running() {
-				t.Fatalf("%s has ended:\n%s", b.name, b.text())
-			}
-			b.stop()
-		}
-		t.Logf("the beacon nodes were not ready %v before genesis; again with more time", rest)
-	}
-	t.Fatal("the beacon nodes do not start in time on this machine")
-	return network{}
-}
-
-// startSigner serves the chain's keys by the real daemon, with the defaults of
-// an operator.
-func (n network) startSigner(t *testing.T, keys []interop.Key) *daemon.Daemon {
-	t.Helper()
-	folder := daemon.Init(t, daemon.Network{
-		Name: n.params, GenesisRoot: n.root, GenesisTime: strconv.FormatInt(n.genesis.Unix(), 10),
-	})
-	d := daemon.Serve(t, folder)
-	d.Import(t, keys, "")
-	return d
 }
 
 // benign are the only lines of level error or warn that a clean chain may log.
@@ -130,13 +70,16 @@ var benign = []*regexp.Regexp{
 
 func TestAChainLivesOnTheSigner(t *testing.T) {
 	l := chainLength(t)
+	daemon.Build(t)
 	// Epoch N is finalised when epoch N+2 begins.
 	lasts := time.Duration((l.finalized+2)*slotsPerEpoch) * cleanSlot
-	n := startNetwork(t, cleanSlot, lasts+spare, "beacon")
-	signer := n.startSigner(t, interop.Keys(validators))
-	var r recorder
-	beacon := n.beacons[0]
-	client := n.startValidator(t, "client", n.chain, beacon, r.between(t, "client", signer.URL))
+	var r *recorder
+	n := startNetwork(t, cleanSlot, lasts, []string{"beacon"}, func(n network) []*process {
+		r = &recorder{}
+		signer := n.startSigner(t, interop.Keys(validators))
+		return []*process{n.startValidator(t, "client", n.chain, n.beacons[0], r.between(t, "client", signer.URL))}
+	})
+	beacon, client := n.beacons[0], n.clients[0]
 
 	head, finalized := waitForFinality(t, beacon, client, l.finalized, n.genesis.Add(lasts+lasts/2))
 	blocks := beacon.blocks(head)
@@ -152,10 +95,9 @@ func TestAChainLivesOnTheSigner(t *testing.T) {
 			t.Error(line)
 		}
 	}
-	client.stop()
-	beacon.stop()
+	n.stop(t)
 	r.expectEveryDutySigned(t)
-	if v := verdict(t, &r); len(v.Crimes) > 0 || v.Blocks == 0 || v.Attestations == 0 {
+	if v := verdict(t, r); len(v.Crimes) > 0 || v.Blocks == 0 || v.Attestations == 0 {
 		t.Errorf("the judge found %v in %d blocks and %d attestations", v.Crimes, v.Blocks, v.Attestations)
 	}
 }
@@ -219,15 +161,20 @@ func verdict(t *testing.T, r *recorder) judge.Verdict {
 func contest(t *testing.T, start func(network, []interop.Key) string) *recorder {
 	t.Helper()
 	l := chainLength(t)
+	daemon.Build(t)
 	lasts := time.Duration(l.contested) * contestedSlot
-	n := startNetwork(t, contestedSlot, lasts+spare, "first-beacon", "second-beacon")
-	signer := start(n, interop.Keys(validators))
-	var r recorder
-	for i, name := range []string{"first", "second"} {
-		n.startValidator(t, name, n.chain, n.beacons[i], r.between(t, name, signer))
-	}
+	var r *recorder
+	n := startNetwork(t, contestedSlot, lasts, []string{"first-beacon", "second-beacon"}, func(n network) []*process {
+		r = &recorder{}
+		signer := start(n, interop.Keys(validators))
+		return []*process{
+			n.startValidator(t, "first", n.chain, n.beacons[0], r.between(t, "first", signer)),
+			n.startValidator(t, "second", n.chain, n.beacons[1], r.between(t, "second", signer)),
+		}
+	})
 	time.Sleep(time.Until(n.genesis.Add(lasts)))
-	return &r
+	n.stop(t)
+	return r
 }
 
 func TestTwoClientsOnTheSameKeysMakeNoSlashablePair(t *testing.T) {

@@ -43,12 +43,35 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	out := filepath.Join(dir, "secure-signer")
-	build := exec.Command("go", "build", "-o", out, "github.com/secure-signer/secure-signer/cmd/secure-signer")
-	if text, err := build.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("build secure-signer: %w\n%s", err, text), os.RemoveAll(dir))
+	if err := build(out); err != nil {
+		return "", errors.Join(fmt.Errorf("build secure-signer: %w", err), os.RemoveAll(dir))
 	}
 	return out, nil
 })
+
+// build compiles the daemon with the dependencies of the product's own module,
+// not with those of this one.
+func build(out string) error {
+	const product = "github.com/secure-signer/secure-signer"
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", product).Output()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-o", out, product+"/cmd/secure-signer")
+	cmd.Dir = strings.TrimSpace(string(root))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, text)
+	}
+	return nil
+}
+
+// Build compiles the daemon now, for a test that has no time for it later.
+func Build(t testing.TB) {
+	t.Helper()
+	if _, err := binary(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Main runs a test binary and removes what was built for it:
 //
