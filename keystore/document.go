@@ -109,16 +109,18 @@ func (d *document) check() error {
 	if c.Cipher.Function != aesName {
 		return fmt.Errorf("crypto.cipher.function: %.40q, want %q", c.Cipher.Function, aesName)
 	}
-	return errors.Join(
-		wantSize("crypto.checksum.message", c.Checksum.Message, sumSize),
-		wantSize("crypto.cipher.params.iv", c.Cipher.Params.IV, ivSize),
-		wantSize("crypto.cipher.message", c.Cipher.Message, secretSize),
-	)
-}
-
-func wantSize(name string, b []byte, size int) error {
-	if len(b) != size {
-		return fmt.Errorf("%s: %d bytes, want %d", name, len(b), size)
+	for _, field := range []struct {
+		name  string
+		value hexBytes
+		size  int
+	}{
+		{"checksum.message", c.Checksum.Message, sumSize},
+		{"cipher.params.iv", c.Cipher.Params.IV, ivSize},
+		{"cipher.message", c.Cipher.Message, secretSize},
+	} {
+		if len(field.value) != field.size {
+			return fmt.Errorf("crypto.%s: %d bytes, want %d", field.name, len(field.value), field.size)
+		}
 	}
 	return nil
 }

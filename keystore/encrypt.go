@@ -67,6 +67,9 @@ func Encrypt(sk *bls.SecretKey, password string, options ...Option) ([]byte, err
 	doc.UUID = newUUID()
 	doc.Version = version
 	text, err := json.Marshal(&doc)
+	if err == nil {
+		_, err = Parse(text) // an option may be too long
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encrypt keystore: %w", err)
 	}

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"errors"
 	"unicode"
 	"unicode/utf8"
@@ -16,12 +17,11 @@ func normalise(password string) ([]byte, error) {
 		return nil, errors.New("password is not UTF-8")
 	}
 	decomposed := norm.NFKD.AppendString(nil, password)
-	kept := make([]byte, 0, len(decomposed))
-	for _, r := range string(decomposed) {
-		if !unicode.IsControl(r) {
-			kept = utf8.AppendRune(kept, r)
+	defer clear(decomposed)
+	return bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
 		}
-	}
-	clear(decomposed)
-	return kept, nil
+		return r
+	}, decomposed), nil
 }
