@@ -112,6 +112,36 @@ func TestLockExcludesAHolderInTheSameProcess(t *testing.T) {
 	}
 }
 
+// TestALockedDirectoryStaysLockedWhateverIsRemovedFromIt: a lock file that is
+// removed as a stale one lets a second holder in.
+func TestALockedDirectoryStaysLockedWhateverIsRemovedFromIt(t *testing.T) {
+	dir := t.TempDir()
+	held, err := durable.TryLockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("the lock is a file that can be removed: %v, %v", entries, err)
+	}
+	if _, err := durable.TryLockDir(dir); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("second lock: %v, want %v", err, durable.ErrLocked)
+	}
+	if err := held.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.TryLockDir(dir)
+	if err != nil {
+		t.Fatalf("lock after unlock: %v", err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Error(err)
+	}
+	if _, err := durable.TryLockDir(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing directory: %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
 // TestLockExcludesAnotherProcess runs this test binary again as the other
 // process: it holds the lock until its standard input ends, then is killed.
 func TestLockExcludesAnotherProcess(t *testing.T) {

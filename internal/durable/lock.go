@@ -27,8 +27,19 @@ func TryLock(path string) (*FileLock, error) {
 	return lock(path, syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
+// TryLockDir locks an existing directory itself, or returns ErrLocked. Unlike a
+// lock file, which somebody takes for a stale one and removes, it cannot go away
+// from under its holder. A file system that has no such lock, as NFS, is an error.
+func TryLockDir(path string) (*FileLock, error) {
+	return lockOpen(path, os.O_RDONLY|syscall.O_DIRECTORY, syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
 func lock(path string, how int) (*FileLock, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	return lockOpen(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, how)
+}
+
+func lockOpen(path string, flag, how int) (*FileLock, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,6 @@ import (
 	"github.com/secure-signer/secure-signer/internal/durable"
 )
 
-const lockName = "lock"
-
 // Create makes an empty journal in dir, which it makes too if need be. It
 // refuses, with an error that wraps fs.ErrExist, where there is a journal or a
 // part of one. A crash leaves no journal or a whole one.
@@ -91,8 +89,11 @@ func (j *folder) start(lock *durable.FileLock) (*Store, error) {
 	return s, nil
 }
 
+// lockFolder locks the folder itself. Were it a file in there, whoever removed it
+// as a stale one would let a second process replace the files that the first is
+// writing to: what the first signs from then on would be forgotten.
 func lockFolder(dir string) (*durable.FileLock, error) {
-	lock, err := durable.TryLock(filepath.Join(dir, lockName))
+	lock, err := durable.TryLockDir(dir)
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("%w: %s (stop the other one; two would sign twice)", ErrLocked, dir)
 	}
