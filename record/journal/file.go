@@ -119,10 +119,13 @@ func (j *folder) createFile(path string, h header) (*output, error) {
 }
 
 // write appends the frame that continues history at before, and returns where it
-// leads. It is durable only after file.Sync.
+// leads. It returns nil only when the frame is durable.
 func (o *output) write(before position, payload []byte) (after position, err error) {
 	b, after := o.sealer.seal(before, payload)
 	if _, err := o.file.WriteAt(b, o.offset); err != nil {
+		return position{}, err
+	}
+	if err := o.file.Sync(); err != nil {
 		return position{}, err
 	}
 	o.offset += int64(len(b))

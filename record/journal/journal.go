@@ -9,10 +9,10 @@
 //
 // Whatever is not a prefix of the history this key wrote is refused with
 // ErrDamaged: flipped bits, cut, swapped, duplicated, emptied or missing files.
-// The one exception cannot be told from a crash: when only the last frame is
-// bad, the journal opens without it and Unsettled reports true, at every later
-// open too, until Settle. The caller must treat everything as possibly signed
-// until then.
+// The one exception cannot be told from a crash: when the last frame is bad, with
+// nothing whole behind it, the journal opens without it and Unsettled reports
+// true, at every later open too, until Settle. Until then the caller must take
+// everything for signed.
 //
 // Whoever reads the disk learns sizes and times, not keys or values. AES-256-GCM
 // seals each file under a key of its own, derived by HKDF (RFC 5869) from the
@@ -31,7 +31,8 @@
 // # How it is stored
 //
 // The folder holds a snapshot of all records, one or two segments that continue
-// it, an empty segment in reserve and a lock. A segment is written front to back
+// it and an empty segment in reserve; the lock is on the folder itself, where no
+// file can be removed to undo it. A segment is written front to back
 // in frames, one frame for each flush, each bound to the hash of all frames
 // before it. When a segment is full, its last frame names the reserve, writing
 // goes on there, and a new snapshot replaces the old one and the full segment.

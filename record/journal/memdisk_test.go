@@ -243,3 +243,14 @@ func newJournal(t testing.TB) *memDisk {
 	}
 	return d
 }
+
+// used returns the bytes in all files.
+func (d *memDisk) used() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, f := range d.names {
+		n += len(f.data)
+	}
+	return n
+}

@@ -25,7 +25,7 @@ func isSegmentName(name string) bool {
 
 // createSegment makes an empty segment of this size, durably. It is filled with
 // zeros, so that a disk that is full is full now, and not when a record needs
-// the room.
+// the room. It holds more than the header.
 func (j *folder) createSegment(size int64) (_ *output, err error) {
 	h := newHeader(segmentMagic, size)
 	o, err := j.createFile(filepath.Join(j.dir, segmentName(h.salt)), h)
@@ -37,14 +37,15 @@ func (j *folder) createSegment(size int64) (_ *output, err error) {
 			err = errors.Join(err, o.file.Close())
 		}
 	}()
-	zeros := make([]byte, min(size, 1<<20))
-	for at := o.offset; at < size; at += int64(len(zeros)) {
-		if _, err := o.file.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at); err != nil {
+	zeros := make([]byte, maxFrame)
+	for at := o.offset; at < size; at += maxFrame {
+		if _, err := o.file.WriteAt(zeros[:min(size-at, maxFrame)], at); err != nil {
 			return nil, err
 		}
-	}
-	if err := o.file.Sync(); err != nil {
-		return nil, err
+		// In pieces, so that the fsync of a frame meanwhile waits for little.
+		if err := o.file.Sync(); err != nil {
+			return nil, err
+		}
 	}
 	return o, j.disk.SyncDir(j.dir)
 }

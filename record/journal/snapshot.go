@@ -24,9 +24,6 @@ func (j *folder) writeSnapshot(s *state, segment salt) (int64, error) {
 		return 0, err
 	}
 	err = o.writeState(s, segment)
-	if err == nil {
-		err = o.file.Sync()
-	}
 	if err := errors.Join(err, o.file.Close()); err != nil {
 		return 0, err
 	}
@@ -36,7 +33,8 @@ func (j *folder) writeSnapshot(s *state, segment salt) (int64, error) {
 	return o.offset, j.disk.SyncDir(j.dir)
 }
 
-// writeState writes a state in frames that are a chain of their own.
+// writeState writes a state in frames that are a chain of their own. As each is
+// synced, the fsync of a segment's frame meanwhile waits for little.
 func (o *output) writeState(s *state, segment salt) error {
 	var at position
 	var err error

@@ -12,10 +12,10 @@ import (
 //
 // The order of its steps is why nobody hears of a change that a crash can undo:
 //
-//  1. The frame is written to blocks that hold nothing yet.
-//  2. Its fsync returns. Until then no other frame is written.
-//  3. The changes become what Load returns, and their callers go on.
-//  4. If the frame was the segment's last, it has named the next one, which was
+//  1. The frame is written to blocks that hold nothing yet, and synced. Until the
+//     fsync has returned no other frame is written.
+//  2. The changes become what Load returns, and their callers go on.
+//  3. If the frame was the segment's last, it has named the next one, which was
 //     durable before. Frames go on there while a snapshot takes the place of
 //     what is full.
 //
@@ -35,9 +35,6 @@ func (s *Store) write() {
 			payload = appendNext(payload, s.checkpoint.reserve.salt)
 		}
 		after, err := s.current.write(s.state.at, payload)
-		if err == nil {
-			err = s.current.file.Sync()
-		}
 		if err != nil {
 			s.finish(batch, s.fail(err))
 			return
