@@ -95,7 +95,12 @@ func TestClientReadsOtherSigners(t *testing.T) {
 }
 
 func TestEncodeRefusesWhatItDoesNotKnow(t *testing.T) {
-	if _, err := Encode(struct{ eth2.Message }{&eth2.Deposit{}}); err == nil {
-		t.Error("no error")
+	for _, m := range []eth2.Message{
+		struct{ eth2.Message }{&eth2.Deposit{}},
+		&eth2.Block{Header: &eth2.BeaconBlockHeader{}},
+	} {
+		if b, err := Encode(m); err == nil {
+			t.Errorf("%T: %s", m, b)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package web3signer
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -9,8 +11,11 @@ import (
 )
 
 // Encode returns the body of a request to sign m, as any signer with the
-// Web3Signer API reads it.
+// Web3Signer API reads it. A block needs its version.
 func Encode(m eth2.Message) ([]byte, error) {
+	if b, ok := m.(*eth2.Block); ok && b.Version == 0 {
+		return nil, errors.New("no body for a block without a version")
+	}
 	r := request{Type: m.Kind().String()}
 	if !r.setDuty(m) && !r.setGloas(m) {
 		return nil, fmt.Errorf("no body for %T", m)
@@ -51,15 +56,15 @@ func (r *request) setDuty(m eth2.Message) bool {
 func (r *request) setGloas(m eth2.Message) bool {
 	switch m := m.(type) {
 	case *eth2.ExecutionPayloadBid:
-		r.ForkInfo, r.Bid = &m.ForkInfo, &versioned[eth2.ExecutionPayloadBidData]{eth2.Gloas, m.Data}
+		r.ForkInfo, r.Bid = &m.ForkInfo, &versioned[eth2.ExecutionPayloadBidData]{cmp.Or(m.Version, eth2.Gloas), m.Data}
 	case *eth2.ExecutionPayloadEnvelope:
-		r.ForkInfo, r.Envelope = &m.ForkInfo, &versioned[eth2.ExecutionPayloadEnvelopeData]{eth2.Gloas, m.Data}
+		r.ForkInfo, r.Envelope = &m.ForkInfo, &versioned[eth2.ExecutionPayloadEnvelopeData]{cmp.Or(m.Version, eth2.Gloas), m.Data}
 	case *eth2.PayloadAttestation:
-		r.ForkInfo, r.PTCVote = &m.ForkInfo, &versioned[eth2.PayloadAttestationData]{eth2.Gloas, m.Data}
+		r.ForkInfo, r.PTCVote = &m.ForkInfo, &versioned[eth2.PayloadAttestationData]{cmp.Or(m.Version, eth2.Gloas), m.Data}
 	case *eth2.ProposerPreferences:
-		r.ForkInfo, r.Preferences = &m.ForkInfo, &versioned[eth2.ProposerPreferencesData]{eth2.Gloas, m.Data}
+		r.ForkInfo, r.Preferences = &m.ForkInfo, &versioned[eth2.ProposerPreferencesData]{cmp.Or(m.Version, eth2.Gloas), m.Data}
 	case *eth2.BuilderRequestAuth:
-		r.BuilderAuth = &versioned[eth2.BuilderRequestAuthData]{eth2.Gloas, m.Data}
+		r.BuilderAuth = &versioned[eth2.BuilderRequestAuthData]{cmp.Or(m.Version, eth2.Gloas), m.Data}
 	default:
 		return false
 	}
