@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,7 @@ func initCommand() *cobra.Command {
 		Short: "Create a data folder: its network, an empty vault and an empty journal",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return initialise(f, cmd.Flags().Changed("genesis-time"), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return initialise(cmd.Context(), f, cmd.Flags().Changed("genesis-time"), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "the `folder` to create")
@@ -43,7 +44,7 @@ func initCommand() *cobra.Command {
 	return cmd
 }
 
-func initialise(f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) error {
+func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) error {
 	if f.dataDir == "" || f.network == "" {
 		return fmt.Errorf("%w: init needs --data-dir and --network", cli.ErrUsage)
 	}
@@ -51,7 +52,7 @@ func initialise(f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	passphrase, err := config.NewPassphrase(f.passphraseFile, stdin, stderr)
+	passphrase, err := config.NewPassphrase(ctx, f.passphraseFile, stdin, stderr)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 	if err != nil {
 		return err
 	}
-	d, err := f.open(log, stdin, stderr)
+	d, err := f.open(ctx, log, stdin, stderr)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 
 // open opens the data folder. What it returns has decided nothing yet: no key
 // is in service before Load.
-func (f serveFlags) open(log *slog.Logger, stdin io.Reader, stderr io.Writer) (_ *daemon, err error) {
+func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader, stderr io.Writer) (_ *daemon, err error) {
 	d := &daemon{log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -134,7 +134,7 @@ func (f serveFlags) open(log *slog.Logger, stdin io.Reader, stderr io.Writer) (_
 	if d.token, err = d.dir.Token(); err != nil {
 		return nil, err
 	}
-	passphrase, warning, err := config.Passphrase(f.passphraseFile, "secure-signer-passphrase", stdin, stderr)
+	passphrase, warning, err := config.Passphrase(ctx, f.passphraseFile, "secure-signer-passphrase", stdin, stderr)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	password, err := c.password(f.passwordFile)
+	password, err := c.password(ctx, f.passwordFile)
 	if err != nil {
 		return err
 	}
@@ -148,11 +148,11 @@ func readFile(path string, limit int64) ([]byte, error) {
 }
 
 // password reads the password of the keystores, from file or from the terminal.
-func (c *tool) password(file string) (string, error) {
+func (c *tool) password(ctx context.Context, file string) (string, error) {
 	if f, ok := c.stdin.(*os.File); file == "" && (!ok || !term.IsTerminal(int(f.Fd()))) {
 		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", cli.ErrUsage)
 	}
-	password, warning, err := config.Passphrase(file, "signerctl-keystore-password", c.stdin, c.stderr)
+	password, warning, err := config.Passphrase(ctx, file, "signerctl-keystore-password", c.stdin, c.stderr)
 	if err != nil {
 		return "", fmt.Errorf("keystore password: %w", err)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,9 @@ const maxPassphrase = 4096
 // Passphrase reads a passphrase from file, if one is named; else from the
 // systemd credential of that name, if there is one; else from the terminal,
 // without echo. Its bytes are used as they are, but for one newline at the
-// end. The warning, if any, is for the operator's eyes.
-func Passphrase(file, credential string, stdin io.Reader, stderr io.Writer) (passphrase []byte, warning string, err error) {
+// end. The warning, if any, is for the operator's eyes. The end of ctx ends the
+// asking.
+func Passphrase(ctx context.Context, file, credential string, stdin io.Reader, stderr io.Writer) (passphrase []byte, warning string, err error) {
 	if file == "" {
 		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 			path := filepath.Join(dir, credential)
@@ -31,14 +33,14 @@ func Passphrase(file, credential string, stdin io.Reader, stderr io.Writer) (pas
 	if file != "" {
 		return fromFile(file)
 	}
-	passphrase, err = prompt("Passphrase: ", stdin, stderr)
+	passphrase, err = prompt(ctx, "Passphrase: ", stdin, stderr)
 	return passphrase, "", err
 }
 
 // NewPassphrase reads a passphrase that is being chosen: from file, if one is
 // named, with any warning written to stderr; else from the terminal, where it is
-// asked for twice.
-func NewPassphrase(file string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+// asked for twice, until ctx ends.
+func NewPassphrase(ctx context.Context, file string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	if file != "" {
 		passphrase, warning, err := fromFile(file)
 		if warning != "" {
@@ -46,11 +48,11 @@ func NewPassphrase(file string, stdin io.Reader, stderr io.Writer) ([]byte, erro
 		}
 		return passphrase, err
 	}
-	first, err := prompt("New passphrase: ", stdin, stderr)
+	first, err := prompt(ctx, "New passphrase: ", stdin, stderr)
 	if err != nil {
 		return nil, err
 	}
-	second, err := prompt("Again: ", stdin, stderr)
+	second, err := prompt(ctx, "Again: ", stdin, stderr)
 	defer clear(second)
 	if err == nil && !bytes.Equal(first, second) {
 		err = errors.New("the two passphrases differ: nothing was done")
@@ -103,16 +105,37 @@ func trim(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-func prompt(label string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+// prompt gives the terminal back as it was when ctx ends: a program that catches
+// interrupts would otherwise be deaf to them here. What goes on reading then ends
+// with the process.
+func prompt(ctx context.Context, label string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
 	f, ok := stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil, errors.New("no passphrase: give --passphrase-file, or run on a terminal to be asked")
 	}
-	fmt.Fprint(stderr, label)
-	text, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(stderr)
+	before, err := term.GetState(int(f.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("read passphrase: %w", err)
 	}
-	return trim(text)
+	type answer struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan answer, 1)
+	fmt.Fprint(stderr, label)
+	go func() {
+		text, err := term.ReadPassword(int(f.Fd()))
+		typed <- answer{text, err}
+	}()
+	var a answer
+	select {
+	case a = <-typed:
+	case <-ctx.Done():
+		a.err = errors.Join(ctx.Err(), term.Restore(int(f.Fd()), before))
+	}
+	fmt.Fprintln(stderr)
+	if a.err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", a.err)
+	}
+	return trim(a.text)
 }

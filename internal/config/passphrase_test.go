@@ -30,7 +30,7 @@ func TestPassphrase(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, warning, err := Passphrase(path, "", strings.NewReader(""), os.Stderr)
+			got, warning, err := Passphrase(t.Context(), path, "", strings.NewReader(""), os.Stderr)
 			switch {
 			case test.err == "" && (err != nil || string(got) != test.want || warning != ""):
 				t.Errorf("got %q, %q, %v", got, warning, err)
@@ -43,16 +43,16 @@ func TestPassphrase(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
-	if got, _, err := Passphrase("", "secure-signer-passphrase", strings.NewReader(""), os.Stderr); err != nil || string(got) != "credential" {
+	if got, _, err := Passphrase(t.Context(), "", "secure-signer-passphrase", strings.NewReader(""), os.Stderr); err != nil || string(got) != "credential" {
 		t.Errorf("systemd credential: got %q, %v", got, err)
 	}
-	if _, _, err := Passphrase("", "another", strings.NewReader("typed\n"), os.Stderr); err == nil {
+	if _, _, err := Passphrase(t.Context(), "", "another", strings.NewReader("typed\n"), os.Stderr); err == nil {
 		t.Error("a passphrase was read from a pipe")
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, warning, err := Passphrase(path, "", nil, os.Stderr); err != nil || !strings.Contains(warning, "chmod 600") {
+	if _, warning, err := Passphrase(t.Context(), path, "", nil, os.Stderr); err != nil || !strings.Contains(warning, "chmod 600") {
 		t.Errorf("open to all: warning %q, %v", warning, err)
 	}
 }
@@ -67,12 +67,12 @@ func TestNewPassphraseFromAFileWarnsOnTheSpot(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr strings.Builder
-		got, err := NewPassphrase(path, nil, &stderr)
+		got, err := NewPassphrase(t.Context(), path, nil, &stderr)
 		if err != nil || string(got) != "p" || strings.Contains(stderr.String(), "chmod 600") != warns {
 			t.Errorf("mode %v: got %q, %v, said %q", mode, got, err, stderr.String())
 		}
 	}
-	if _, err := NewPassphrase(filepath.Join(t.TempDir(), "none"), nil, os.Stderr); err == nil {
+	if _, err := NewPassphrase(t.Context(), filepath.Join(t.TempDir(), "none"), nil, os.Stderr); err == nil {
 		t.Error("a missing file was passed over")
 	}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +40,7 @@ func openTerminal(t *testing.T) (operator, program *os.File) {
 func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 	tests := []struct {
 		name, typed, want, err string
-		read                   func(stdin *os.File, stderr *bytes.Buffer) ([]byte, error)
+		read                   func(t *testing.T, stdin *os.File, stderr *bytes.Buffer) ([]byte, error)
 	}{
 		{"to open", "correct horse\n", "correct horse", "", open},
 		{"to open, nothing typed", "\n", "", "empty", open},
@@ -55,7 +57,7 @@ func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 			var err error
 			go func() {
 				defer close(done)
-				got, err = test.read(program, &stderr)
+				got, err = test.read(t, program, &stderr)
 			}()
 			// What is typed while the echo is still on is shown by the terminal.
 			waitForNoEcho(t, program)
@@ -81,13 +83,44 @@ func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 	}
 }
 
-func open(stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
-	passphrase, _, err := Passphrase("", "none", stdin, stderr)
+// TestAnInterruptEndsTheAsking: a prompt once swallowed every ^C and SIGTERM.
+func TestAnInterruptEndsTheAsking(t *testing.T) {
+	operator, program := openTerminal(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, _, err := Passphrase(ctx, "", "none", program, io.Discard)
+		done <- err
+	}()
+	waitForNoEcho(t, program)
+	interrupt()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on asking")
+	}
+	var state syscall.Termios
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, program.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&state))); errno != 0 {
+		t.Fatal(errno)
+	}
+	if state.Lflag&syscall.ECHO == 0 {
+		t.Error("the terminal is left without echo")
+	}
+	if _, err := operator.WriteString("\n"); err != nil { // lets what still reads end
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
+	passphrase, _, err := Passphrase(t.Context(), "", "none", stdin, stderr)
 	return passphrase, err
 }
 
-func choose(stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
-	return NewPassphrase("", stdin, stderr)
+func choose(t *testing.T, stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
+	return NewPassphrase(t.Context(), "", stdin, stderr)
 }
 
 func waitForNoEcho(t *testing.T, terminal *os.File) {
