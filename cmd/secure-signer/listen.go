@@ -118,10 +118,14 @@ func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
 	})
 }
 
-// degraded shows the keys that are held and not in service.
+// degraded shows the keys that are held and not in service. It is asked every
+// second, so it looks for them only where some are missing.
 func (d *daemon) degraded() []web3signer.Check {
+	if !d.custody.Ready() || d.vault.Len() == d.keyring.Len() {
+		return nil
+	}
 	withheld := d.custody.Withheld(context.Background())
-	if !d.custody.Ready() || len(withheld) == 0 {
+	if len(withheld) == 0 {
 		return nil
 	}
 	return []web3signer.Check{{ID: "keys-check/withheld", Data: map[string]any{"error-count": len(withheld)}}}
