@@ -132,7 +132,7 @@ func (d *daemon) degraded() []web3signer.Check {
 }
 
 // routes puts the three APIs of port 9000 side by side. Those that change the
-// vault or show more than public keys need the token.
+// vault or show more than public keys need the token. None is for web pages.
 func (d *daemon) routes(signing http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", signing)
@@ -144,7 +144,7 @@ func (d *daemon) routes(signing http.Handler) http.Handler {
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
 		StoreErr: d.journal.Err, Head: d.journal.Head, Log: d.log,
 	})))
-	return mux
+	return httpjson.SameOrigin(mux)
 }
 
 func metricsRoutes(metrics *telemetry.Metrics) http.Handler {

@@ -15,6 +15,7 @@ import (
 const (
 	ReasonUnauthorized     = "unauthorized"       // 401: no token
 	ReasonForbidden        = "forbidden"          // 403: the wrong token
+	ReasonCrossOrigin      = "cross_origin"       // 403: from a web page
 	ReasonNoSuchRoute      = "no_such_route"      // 404
 	ReasonMethodNotAllowed = "method_not_allowed" // 405
 	ReasonMalformedRequest = "malformed_request"  // 400, the same as signer's
@@ -24,7 +25,7 @@ const (
 // Reasons returns the closed list of the reasons above.
 func Reasons() []string {
 	return []string{
-		ReasonUnauthorized, ReasonForbidden, ReasonNoSuchRoute, ReasonMethodNotAllowed,
+		ReasonUnauthorized, ReasonForbidden, ReasonCrossOrigin, ReasonNoSuchRoute, ReasonMethodNotAllowed,
 		ReasonMalformedRequest, ReasonBodyTooLarge,
 	}
 }
