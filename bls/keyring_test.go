@@ -184,6 +184,7 @@ func TestRequestsThatNoWorkerHasTakenAreWithdrawn(t *testing.T) {
 		_, err := k.Sign(ctx, key, [32]byte{2})
 		queued <- err
 	}()
+	time.Sleep(5 * time.Millisecond) // for the request to be in the queue
 	cancel()
 	if err := <-queued; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)

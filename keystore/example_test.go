@@ -15,7 +15,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer secret.Wipe()
-	text, err := keystore.Encrypt(secret, "a long password", keystore.WithPath("m/12381/3600/0/0/0"))
+	text, err := keystore.Encrypt(secret, "drawn at random", keystore.WithPBKDF2(), keystore.WithPath("m/12381/3600/0/0/0"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -24,14 +24,14 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(k.Path(), "needs", k.Memory()>>20, "MiB")
-	opened, err := k.Decrypt("a long password")
+	fmt.Println(k.Path())
+	opened, err := k.Decrypt("drawn at random")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer opened.Wipe()
 	fmt.Println(opened.PublicKey() == secret.PublicKey())
 	// Output:
-	// m/12381/3600/0/0/0 needs 256 MiB
+	// m/12381/3600/0/0/0
 	// true
 }
