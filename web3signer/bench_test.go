@@ -75,18 +75,18 @@ func BenchmarkHandler(b *testing.B) {
 	for b.Loop() {
 		req := httptest.NewRequest(http.MethodPost, "/api/v1/eth2/sign/"+pubkey0, strings.NewReader(body))
 		req.Header.Set("Accept", "application/json")
-		w := &discard{header: http.Header{}}
+		w := &nowhere{header: http.Header{}}
 		if h.ServeHTTP(w, req); w.status != 0 {
 			b.Fatal(w.status)
 		}
 	}
 }
 
-type discard struct {
+type nowhere struct {
 	header http.Header
 	status int
 }
 
-func (d *discard) Header() http.Header         { return d.header }
-func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d *discard) WriteHeader(status int)      { d.status = status }
+func (d *nowhere) Header() http.Header         { return d.header }
+func (d *nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (d *nowhere) WriteHeader(status int)      { d.status = status }

@@ -41,6 +41,7 @@ type bodies struct {
 // or that of the connection.
 func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > maxBody {
+		discard(r)
 		return nil, func() {}, httpjson.Limit(maxBody)
 	}
 	small, ok := b.small.Get().(*[]byte)
@@ -61,6 +62,7 @@ func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) 
 		buffer = buffer[:len(buffer)+n]
 		switch {
 		case len(buffer) > maxBody:
+			discard(r)
 			return nil, release, httpjson.Limit(maxBody)
 		case err == io.EOF:
 			return buffer, release, nil
@@ -72,6 +74,7 @@ func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) 
 		grown := min(2*cap(buffer), maxBody+1)
 		if grown > smallBody {
 			if !b.take(int64(grown) - large) {
+				discard(r)
 				return nil, release, errOverloaded
 			}
 			large = int64(grown)
@@ -79,6 +82,10 @@ func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) 
 		buffer = append(make([]byte, 0, grown), buffer...)
 	}
 }
+
+// discard reads on, within reason: a client that is still sending when the
+// connection closes sees it reset, and not the answer that says why.
+func discard(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, maxBody) }
 
 // take reserves n bytes, or says that there are not enough.
 func (b *bodies) take(n int64) bool {

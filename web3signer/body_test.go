@@ -1,8 +1,11 @@
 package web3signer
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -81,6 +84,33 @@ func TestLargeBodiesShareWhatThereIs(t *testing.T) {
 func TestABodyThatIsTooLargeIsToldSo(t *testing.T) {
 	r := newRig(t, mainnet(t), 1)
 	wantRefused(t, r.post(strings.Repeat(" ", maxBody+1)), http.StatusRequestEntityTooLarge, "body_too_large")
+}
+
+// TestTheAnswerReachesWhoeverIsStillSending, over a real connection.
+func TestTheAnswerReachesWhoeverIsStillSending(t *testing.T) {
+	r := newRig(t, mainnet(t), 1)
+	s := httptest.NewServer(r)
+	defer s.Close()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A simple client: it reads nothing before it has sent everything.
+	if _, err := fmt.Fprintf(conn, "POST /api/v1/eth2/sign/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", pubkey0, maxBody+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(conn, zeros{}, maxBody+1); err != nil {
+		t.Fatalf("while sending: %v", err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %d", resp.StatusCode)
+	}
 }
 
 // TestBuffersAreKeptAndDoNotMix: a buffer that comes back holds another body.

@@ -8,7 +8,8 @@ import (
 )
 
 // A request is the body of any request to sign: the union of the members of
-// every type. A member that belongs to another type is read and ignored.
+// every type, so that one pass reads it wherever its type stands. A member that
+// belongs to another type must be well formed, and is not used.
 type request struct {
 	Type        string         `json:"type"`
 	ForkInfo    *eth2.ForkInfo `json:"fork_info,omitzero"`
