@@ -42,7 +42,6 @@ func (h *handler) open(ctx context.Context, keystores, passwords []string) []can
 		})
 	}
 	workers.Wait()
-	debug.FreeOSMemory() // or a burst of keystores would be this process's size from now on
 	return candidates
 }
 
@@ -63,7 +62,7 @@ func (h *handler) openOne(ctx context.Context, held []bls.PublicKey, text, passw
 	}
 	defer giveBack()
 	if memory > budgetUnit {
-		defer runtime.GC() // what it used is not free before it is collected
+		defer debug.FreeOSMemory() // what it used is in use until it is collected
 	}
 	secret, err := ks.Decrypt(password)
 	switch {

@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -35,13 +35,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A testSigner is the real parts behind the routes, over a store with faults.
+// A testSigner is the real parts behind the routes, over a store with faults and a
+// vault in memory.
 type testSigner struct {
 	*handler
 	http    http.Handler
 	guard   *slashing.Guard
 	store   *faultyStore
-	vault   *vault.Vault
+	vault   *memoryVault
 	keyring *bls.Keyring
 }
 
@@ -60,26 +61,20 @@ func newSigner(t testing.TB) *testSigner {
 
 func unloadedSigner(t testing.TB) *testSigner {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "vault")
-	sealer, err := vault.PassphraseWork([]byte("a passphrase"), vault.MinWork)
+	keyring, err := bls.OpenKeyring(bls.Config{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := vault.Create(path, sealer); err != nil {
-		t.Fatal(err)
-	}
-	s := &testSigner{store: &faultyStore{Store: memory.New(), broken: make(map[bls.PublicKey]bool)}}
-	if s.vault, err = vault.Open(path, sealer); err != nil {
-		t.Fatal(err)
-	}
-	if s.keyring, err = bls.OpenKeyring(bls.Config{Workers: 1}); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if err := errors.Join(s.keyring.Close(), s.vault.Close()); err != nil {
+		if err := keyring.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	s := &testSigner{
+		keyring: keyring,
+		vault:   &memoryVault{held: make(map[bls.PublicKey]bool)},
+		store:   &faultyStore{Store: memory.New(), broken: make(map[bls.PublicKey]bool)},
+	}
 	network := hoodi(t)
 	now := time.Unix(int64(network.GenesisTime+epochNow*32*12), 0)
 	s.guard = slashing.New(s.store, slashing.Config{Network: network, Now: func() time.Time { return now }})
@@ -98,6 +93,40 @@ func hoodi(t testing.TB) *eth2.Network {
 		t.Fatal("no network hoodi")
 	}
 	return n
+}
+
+// A memoryVault knows which keys it holds, and forgets their secrets.
+type memoryVault struct {
+	mu   sync.Mutex // guards held
+	held map[bls.PublicKey]bool
+}
+
+func (v *memoryVault) List() []bls.PublicKey {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Collect(maps.Keys(v.held))
+}
+
+func (v *memoryVault) Keys(func(bls.PublicKey, *bls.SecretKey) bool) error { return nil }
+
+func (v *memoryVault) Add(_ context.Context, _ *bls.SecretKey, pub bls.PublicKey) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.held[pub] {
+		return vault.ErrExists
+	}
+	v.held[pub] = true
+	return nil
+}
+
+func (v *memoryVault) Delete(_ context.Context, pub bls.PublicKey) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.held[pub] {
+		return vault.ErrNotFound
+	}
+	delete(v.held, pub)
+	return nil
 }
 
 // A faultyStore fails for the records of some keys, or altogether.

@@ -21,6 +21,7 @@ import (
 type interchange struct {
 	whole    string
 	metadata jsontext.Value
+	genesis  eth2.Root // that metadata names
 	byKey    map[bls.PublicKey][]jsontext.Value
 }
 
@@ -63,7 +64,12 @@ func parseInterchange(ctx context.Context, text []byte) (*interchange, error) {
 	if _, err := guard.Import(ctx, bytes.NewReader(text), func(bls.PublicKey) bool { return false }); err != nil {
 		return nil, err
 	}
-	in := &interchange{whole: string(text), metadata: file.Metadata, byKey: make(map[bls.PublicKey][]jsontext.Value)}
+	in := &interchange{
+		whole:    string(text),
+		metadata: file.Metadata,
+		genesis:  metadata.GenesisValidatorsRoot,
+		byKey:    make(map[bls.PublicKey][]jsontext.Value),
+	}
 	for i, entry := range file.Data {
 		var of struct {
 			Pubkey bls.PublicKey `json:"pubkey"`
