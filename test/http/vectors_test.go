@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -165,9 +164,7 @@ func (f *vectorFile) folder(t *testing.T) daemon.Folder {
 		fmt.Fprintf(&config, "%s_FORK_VERSION: %s\n", name, version)
 	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(path, []byte(config.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, []byte(config.String()))
 	return daemon.Init(t, daemon.Network{Name: path, GenesisRoot: n.GenesisValidatorsRoot, GenesisTime: "1606824023"})
 }
 
@@ -260,11 +257,7 @@ func votes(t *testing.T, request json.RawMessage) string {
 
 func readJSON(t *testing.T, path string, into any) {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, into); err != nil {
+	if err := json.Unmarshal(read(t, path), into); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
 }
