@@ -9,6 +9,7 @@ data=${DATA:-data}
 passphrase=$data-passphrase.txt
 
 if [ ! -e "$data" ]; then
+	mkdir -p "$(dirname "$data")"
 	if [ ! -e "$passphrase" ]; then
 		(umask 077 && head -c 32 /dev/urandom | base64 >"$passphrase")
 		echo "Made up a passphrase and wrote it to $passphrase, beside the data folder and not in it."
