@@ -24,7 +24,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		s := newSigner(t)
 		w := httptest.NewRecorder()
-		s.http.ServeHTTP(w, httptest.NewRequest("POST", route, strings.NewReader(body)))
+		s.http.ServeHTTP(w, httptest.NewRequest(http.MethodPost, route, strings.NewReader(body)))
 		var answer struct {
 			Code int      `json:"code"`
 			Data []result `json:"data"`
@@ -71,7 +71,7 @@ func FuzzDelete(f *testing.F) {
 		s := newSigner(t)
 		s.imports(t, request(k.file), "imported")
 		w := httptest.NewRecorder()
-		s.http.ServeHTTP(w, httptest.NewRequest("DELETE", route, strings.NewReader(body)))
+		s.http.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, route, strings.NewReader(body)))
 		if w.Code != http.StatusOK {
 			if w.Code != http.StatusBadRequest || !s.serves(k.pub) {
 				t.Errorf("status %d, in service %v", w.Code, s.serves(k.pub))

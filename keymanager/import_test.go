@@ -110,7 +110,7 @@ func TestARequestThatIsMalformedImportsNothing(t *testing.T) {
 	t.Run("a body that is too large", func(t *testing.T) {
 		s := newSigner(t)
 		w := httptest.NewRecorder()
-		s.http.ServeHTTP(w, httptest.NewRequest("POST", route, io.LimitReader(spaces{}, MaxBody+1)))
+		s.http.ServeHTTP(w, httptest.NewRequest(http.MethodPost, route, io.LimitReader(spaces{}, MaxBody+1)))
 		if w.Code != http.StatusRequestEntityTooLarge {
 			t.Errorf("status %d, want 413", w.Code)
 		}

@@ -86,11 +86,11 @@ func (h *handler) routes() http.Handler {
 	mux.HandleFunc("GET "+route, h.loaded(h.list))
 	mux.HandleFunc("POST "+route, h.loaded(h.importKeystores))
 	mux.HandleFunc("DELETE "+route, h.loaded(h.deleteKeys))
-	mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(route, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
 		httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed, "use GET, POST or DELETE")
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		httpjson.WriteError(w, http.StatusNotFound, httpjson.ReasonNoSuchRoute, "of the keymanager API only "+route+" is served here")
 	})
 	return mux

@@ -40,7 +40,7 @@ func TestOtherRoutesAndMethods(t *testing.T) {
 	s := newSigner(t)
 	s.wantError(t, "PUT", "", http.StatusMethodNotAllowed, "method_not_allowed", "GET, POST or DELETE")
 	w := httptest.NewRecorder()
-	s.http.ServeHTTP(w, httptest.NewRequest("GET", "/eth/v1/remotekeys", nil))
+	s.http.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/eth/v1/remotekeys", nil))
 	if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "no_such_route") {
 		t.Errorf("remotekeys: %d, %s", w.Code, w.Body)
 	}

@@ -52,7 +52,7 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /signer/v1/keys", h.listKeys)
 	mux.HandleFunc("POST /signer/v1/keys", h.generateKeys)
 	mux.HandleFunc("/signer/v1/keys", only("GET, POST"))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		httpjson.WriteError(w, http.StatusNotFound, httpjson.ReasonNoSuchRoute, "this signer has no such route: is it older than the client?")
 	})
 	return mux
@@ -62,7 +62,7 @@ type handler struct{ Config }
 
 // only answers the methods that a route does not have.
 func only(methods string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", methods)
 		httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed, "this route has only "+methods)
 	}

@@ -326,7 +326,7 @@ func TestOtherRoutesAndMethods(t *testing.T) {
 	s.wantError(t, "DELETE", "/signer/v1/keys", "", http.StatusMethodNotAllowed, "method_not_allowed", "GET, POST")
 	s.wantError(t, "POST", "/signer/v1/status", "{}", http.StatusMethodNotAllowed, "method_not_allowed", "GET")
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest("DELETE", "/signer/v1/keys", nil))
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, "/signer/v1/keys", nil))
 	if got := w.Header().Get("Allow"); got != "GET, POST" {
 		t.Errorf("Allow: %q", got)
 	}
