@@ -26,12 +26,12 @@ const drainTime = 10 * time.Second
 
 // listen serves until ctx is done or the store fails, then drains.
 func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) error {
-	api, err := bind(f.httpHost, f.httpPort, "http")
+	api, err := bind(f.httpHost, f.httpPort, "http", connectionLimit())
 	if err != nil {
 		return err
 	}
 	defer api.Close()
-	metricsListener, err := bind(f.metricsHost, f.metricsPort, "metrics")
+	metricsListener, err := bind(f.metricsHost, f.metricsPort, "metrics", maxScrapes)
 	if err != nil {
 		return err
 	}
@@ -82,12 +82,12 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	return errors.Join(cause, drain(servers))
 }
 
-func bind(host string, port uint16, which string) (net.Listener, error) {
+func bind(host string, port uint16, which string, connections int) (net.Listener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if err != nil {
 		return nil, fmt.Errorf("%w: choose another with --%s-listen-port, or stop what holds it", err, which)
 	}
-	return l, nil
+	return bounded(l, connections), nil
 }
 
 // server bounds what a client can hold: slow headers, slow bodies, slow reads.
