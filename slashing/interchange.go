@@ -109,7 +109,7 @@ func (in *interchangeReader) file() error {
 		return errors.New("metadata is missing")
 	case !in.data:
 		return errors.New("data is missing")
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return errors.New("more follows after the end")
 	}
 	return nil

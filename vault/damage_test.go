@@ -69,7 +69,7 @@ func TestTheVaultCutOffAtEveryByte(t *testing.T) {
 	path, s, b, headerSize := history(t)
 	whole := mustOpen(t, path, s).List()
 	extra := newKeys(t, 1)[0]
-	for size := range len(b) {
+	for size := range b {
 		v, err := openBytes(t, path, b[:size], s)
 		if size < headerSize {
 			if !errors.Is(err, ErrDamaged) {

@@ -208,7 +208,7 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want %v that says %q", err, test.want, test.says)
 			}
-			if test.want != ErrDamaged && errors.Is(err, ErrDamaged) {
+			if !errors.Is(test.want, ErrDamaged) && errors.Is(err, ErrDamaged) {
 				t.Errorf("%v: this is no damage", err)
 			}
 			if test.contents == nil {

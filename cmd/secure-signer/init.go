@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,8 +68,7 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 		if err != nil {
 			return err
 		}
-		defer v.Close()
-		return journal.Create(d.Journal(), v.DeriveKey(journalKeyLabel))
+		return errors.Join(journal.Create(d.Journal(), v.DeriveKey(journalKeyLabel)), v.Close())
 	})
 	if err != nil {
 		return err

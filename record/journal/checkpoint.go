@@ -48,7 +48,7 @@ func (s *Store) startCheckpoint(copied *state, current *output) *checkpoint {
 		var snapshotSize int64
 		c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.salt)
 		if c.err != nil {
-			s.fail(c.err)
+			_ = s.fail(c.err) // whoever waits for the checkpoint gets its own error
 			return
 		}
 		s.mu.Lock()
