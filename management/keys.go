@@ -42,19 +42,25 @@ func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 		problems[p.PublicKey] = p.Err
 	}
 	for _, pub := range h.Custody.Vault.List() {
-		list.Keys = append(list.Keys, h.describe(r.Context(), pub, problems[pub]))
+		k, err := h.describe(r.Context(), pub, problems[pub])
+		if err != nil {
+			httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonStoreUnavailable), err.Error())
+			return
+		}
+		list.Keys = append(list.Keys, k)
 	}
 	httpjson.WriteJSON(w, http.StatusOK, list)
 }
 
-func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error) Key {
+// describe fails where a key in service cannot be told from one that has signed
+// nothing. For one that is withheld the problem says as much.
+func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error) (Key, error) {
 	k := Key{Pubkey: pub, InService: problem == nil}
+	state, err := h.Guard.State(ctx, pub)
 	if problem != nil {
 		k.Problem = problem.Error()
-	}
-	state, err := h.Guard.State(ctx, pub)
-	if err != nil {
-		return k // of a key in service: it refuses to sign, and the store is down
+	} else if err != nil {
+		return k, err
 	}
 	mark := state.Watermarks()
 	if mark.HasSlot {
@@ -66,7 +72,7 @@ func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error
 	if mark.HasTarget {
 		k.TargetEpoch = &mark.Target
 	}
-	return k
+	return k, nil
 }
 
 // MaxGenerate bounds how many keys one request draws: it is answered within

@@ -37,13 +37,22 @@ type testSigner struct {
 	down    error // what StoreErr returns
 }
 
-// A store is a record.Store that fails once it has room for no more records.
+// A store is a record.Store that fails once it has room for no more records, or
+// cannot be read.
 type store struct {
 	record.Store
-	room atomic.Int64
+	room       atomic.Int64
+	unreadable atomic.Bool
 }
 
 var errFull = errors.New("no space left on device")
+
+func (s *store) Load(ctx context.Context, key record.Key) (record.Record, error) {
+	if s.unreadable.Load() {
+		return record.Record{}, errFull
+	}
+	return s.Store.Load(ctx, key)
+}
 
 func (s *store) Create(ctx context.Context, key record.Key, value []byte) error {
 	if s.room.Add(-1) < 0 {
@@ -258,6 +267,10 @@ func TestKeysAreListedWithTheirWatermarks(t *testing.T) {
 	if len(got.Keys) != len(want) {
 		t.Errorf("%d keys, want %d", len(got.Keys), len(want))
 	}
+
+	// A key in service whose record cannot be read is not one that may sign anything.
+	s.store.unreadable.Store(true)
+	s.wantError(t, "GET", "/signer/v1/keys", "", http.StatusServiceUnavailable, "store_unavailable", errFull.Error())
 }
 
 func TestKeysAreDrawnInsideTheSigner(t *testing.T) {

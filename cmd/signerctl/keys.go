@@ -56,11 +56,11 @@ func (c *tool) printKeys(list management.KeyList) error {
 	}
 	var rows []table.Row
 	for _, k := range list.Keys {
-		state := "in service"
-		if !k.InService {
-			state = "NOT in service: " + k.Problem
+		if k.InService {
+			rows = append(rows, table.Row{k.Pubkey, above(k.Slot), vote(k), "in service"})
+		} else {
+			rows = append(rows, table.Row{k.Pubkey, "", "", "NOT in service: " + k.Problem})
 		}
-		rows = append(rows, table.Row{k.Pubkey, above(k.Slot), vote(k), state})
 	}
 	return c.printTable(table.Row{"key", "block above slot", "vote above source → target", "state"}, rows)
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 			"signer":    changeSigner,
 			"keystores": writeKeystores,
+			"history":   writeHistory,
 		},
 	})
 }
@@ -70,12 +72,17 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 // A testSigner is a signer for one script, with the real parts behind its routes.
 type testSigner struct {
-	custody *custody.Custodian
+	vault   *vault.Vault
+	guard   *slashing.Guard
+	network *eth2.Network
 	down    atomic.Bool  // the store is
 	room    atomic.Int64 // for so many records more
-	file    *vault.Vault
-	keyring *bls.Keyring
 	server  *httptest.Server
+
+	// What a restart replaces.
+	keyring *bls.Keyring
+	custody *custody.Custodian
+	routes  atomic.Pointer[http.ServeMux]
 }
 
 var errFull = errors.New("no space left on device")
@@ -95,7 +102,7 @@ func setUp(env *testscript.Env) error {
 	}
 	env.Defer(func() {
 		s.server.Close()
-		if err := errors.Join(s.keyring.Close(), s.file.Close()); err != nil {
+		if err := errors.Join(s.keyring.Close(), s.vault.Close()); err != nil {
 			panic(err)
 		}
 	})
@@ -115,23 +122,35 @@ func startSigner(path string) (*testSigner, error) {
 	}
 	s := new(testSigner)
 	s.room.Store(1 << 20)
-	if s.file, err = vault.Open(path, sealer); err != nil {
+	if s.vault, err = vault.Open(path, sealer); err != nil {
 		return nil, err
+	}
+	s.network, _ = eth2.Builtin("hoodi")
+	s.guard = slashing.New(fullStore{memory.New(), s}, slashing.Config{Network: s.network})
+	if err := s.restart(); err != nil {
+		return nil, err
+	}
+	s.server = httptest.NewServer(httpjson.RequireToken(func() string { return "the-token" },
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.routes.Load().ServeHTTP(w, r) })))
+	return s, s.load()
+}
+
+// restart leaves the signer as it is before it has loaded its keys.
+func (s *testSigner) restart() (err error) {
+	if s.keyring != nil {
+		if err := s.keyring.Close(); err != nil {
+			return err
+		}
 	}
 	if s.keyring, err = bls.OpenKeyring(bls.Config{Workers: 1}); err != nil {
-		return nil, err
+		return err
 	}
-	network, _ := eth2.Builtin("hoodi")
-	guard := slashing.New(fullStore{memory.New(), s}, slashing.Config{Network: network})
-	s.custody = &custody.Custodian{Vault: s.file, Keyring: s.keyring, Guard: guard}
-	if _, err := s.custody.Load(context.Background()); err != nil {
-		return nil, err
-	}
+	s.custody = &custody.Custodian{Vault: s.vault, Keyring: s.keyring, Guard: s.guard}
 	log := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
-	mux.Handle("/eth/v1/keystores", keymanager.New(keymanager.Config{Custody: s.custody, Guard: guard, Log: log}))
+	mux.Handle("/eth/v1/keystores", keymanager.New(keymanager.Config{Custody: s.custody, Guard: s.guard, Log: log}))
 	mux.Handle("/signer/v1/", management.New(management.Config{
-		Custody: s.custody, Guard: guard, Network: network, Release: "v1.2.3", Started: time.Now(), Log: log,
+		Custody: s.custody, Guard: s.guard, Network: s.network, Release: "v1.2.3", Started: time.Now(), Log: log,
 		StoreErr: func() error {
 			if s.down.Load() {
 				return errFull
@@ -139,8 +158,13 @@ func startSigner(path string) (*testSigner, error) {
 			return nil
 		},
 	}))
-	s.server = httptest.NewServer(httpjson.RequireToken(func() string { return "the-token" }, mux))
-	return s, nil
+	s.routes.Store(mux)
+	return nil
+}
+
+func (s *testSigner) load() error {
+	_, err := s.custody.Load(context.Background())
+	return err
 }
 
 // A fullStore makes only so many records as its signer has room for.
@@ -158,10 +182,12 @@ func (f fullStore) Create(ctx context.Context, key record.Key, value []byte) err
 
 // changeSigner changes the signer of a script:
 //
-//	signer stop        it answers no more
-//	signer down        its store has failed
-//	signer room N      its store takes N records more
-//	signer loading     it has not loaded its keys
+//	signer stop      it answers no more
+//	signer down      its store has failed
+//	signer room N    its store takes N records more
+//	signer forget    it holds a key that it knows nothing of
+//	signer restart   it has been started, and has not loaded its keys
+//	signer load      now it has
 func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value("signer").(*testSigner)
 	switch args[0] {
@@ -173,6 +199,14 @@ func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
 		n, err := strconv.ParseInt(args[1], 10, 64)
 		ts.Check(err)
 		s.room.Store(n)
+	case "forget":
+		sk, err := bls.GenerateKey()
+		ts.Check(err)
+		ts.Check(s.vault.Add(context.Background(), sk, sk.PublicKey()))
+	case "restart":
+		ts.Check(s.restart())
+	case "load":
+		ts.Check(s.load())
 	default:
 		ts.Fatalf("signer %v?", args)
 	}
@@ -191,4 +225,21 @@ func writeKeystores(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprintf("keystore-m_12381_3600_%d_0_0-1700000000.json", i)), text, 0o600))
 	}
+}
+
+// writeHistory writes an interchange that gives each key of some keystores one
+// block and one attestation: history FILE DIR SLOT SOURCE TARGET.
+func writeHistory(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[1]), "*.json"))
+	ts.Check(err)
+	var data []string
+	for _, file := range files {
+		ks, err := keystore.Parse([]byte(ts.ReadFile(file)))
+		ts.Check(err)
+		pub, _ := ks.PublicKey()
+		data = append(data, fmt.Sprintf(`{"pubkey":%q,"signed_blocks":[{"slot":%q}],"signed_attestations":[{"source_epoch":%q,"target_epoch":%q}]}`, pub, args[2], args[3], args[4]))
+	}
+	s := ts.Value("signer").(*testSigner)
+	text := fmt.Sprintf(`{"metadata":{"interchange_format_version":"5","genesis_validators_root":%q},"data":[%s]}`, s.network.GenesisValidatorsRoot, strings.Join(data, ","))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
