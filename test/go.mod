@@ -2,31 +2,30 @@ module github.com/secure-signer/secure-signer/test
 
 go 1.26.0
 
-require github.com/secure-signer/secure-signer v0.0.0
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/attestantio/go-eth2-client v0.29.0
+	github.com/google/go-cmp v0.7.0
+	github.com/pk910/dynamic-ssz v1.3.2
+	github.com/protolambda/bls12-381-util v0.1.0
+	github.com/protolambda/zrnt v0.34.1
+	github.com/protolambda/ztyp v0.2.2
+	github.com/secure-signer/secure-signer v0.0.0
+)
 
 require (
 	github.com/OffchainLabs/go-bitfield v0.0.0-20251031151322-f427d04d8506 // indirect
-	github.com/anishathalye/porcupine v1.3.1 // indirect
-	github.com/attestantio/go-eth2-client v0.29.0 // indirect
 	github.com/casbin/govaluate v1.10.0 // indirect
-	github.com/getkin/kin-openapi v0.152.0 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/holiman/uint256 v1.3.2 // indirect
 	github.com/kilic/bls12-381 v0.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/minio/sha256-simd v0.1.0 // indirect
-	github.com/pk910/dynamic-ssz v1.3.2 // indirect
 	github.com/pk910/hashtree-bindings v0.2.2 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/protolambda/bls12-381-util v0.1.0 // indirect
-	github.com/protolambda/zrnt v0.34.1 // indirect
-	github.com/protolambda/ztyp v0.2.2 // indirect
-	go.uber.org/goleak v1.3.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
+	gopkg.in/check.v1 v1.0.0-20201130134442-10cb98267c6c // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
-	pgregory.net/rapid v1.3.0 // indirect
 )
 
 replace github.com/secure-signer/secure-signer => ../

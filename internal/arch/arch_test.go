@@ -93,6 +93,31 @@ func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
 	}
 }
 
+func TestTheTableAllowsNothingThatIsNotUsed(t *testing.T) {
+	used := map[string]map[string]bool{}
+	for _, s := range sources(t) {
+		if used[s.pkg] == nil {
+			used[s.pkg] = map[string]bool{}
+		}
+		for _, spec := range s.file.Imports {
+			used[s.pkg][strings.Trim(spec.Path.Value, `"`)] = true
+		}
+	}
+	for pkg, r := range table {
+		for _, ours := range r.ours {
+			if !used[pkg][module+"/"+ours] {
+				t.Errorf("%s may import %s, and does not", pkg, ours)
+			}
+		}
+		for _, mod := range r.outside {
+			anyOf := func(path string) bool { return path == mod || strings.HasPrefix(path, mod+"/") }
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(used[pkg])), anyOf) {
+				t.Errorf("%s may import %s, and does not", pkg, mod)
+			}
+		}
+	}
+}
+
 // forbidden says why path may not be imported under r, or "".
 func forbidden(path string, r rule, isWiring bool) string {
 	if ours, ok := strings.CutPrefix(path, module+"/"); ok {

@@ -8,21 +8,18 @@ type rule struct {
 }
 
 const (
-	blst       = "github.com/supranational/blst"
-	cobra      = "github.com/spf13/cobra"
-	goCmp      = "github.com/google/go-cmp"
-	goJSON     = "github.com/go-json-experiment/json"
-	goPretty   = "github.com/jedib0t/go-pretty/v6"
-	goSystemd  = "github.com/coreos/go-systemd/v22"
-	goYAML     = "github.com/goccy/go-yaml"
-	keystorev4 = "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
-	pflag      = "github.com/spf13/pflag"
-	prom       = "github.com/prometheus/client_golang"
-	promModel  = "github.com/prometheus/client_model"
-	xCrypto    = "golang.org/x/crypto"
-	xSys       = "golang.org/x/sys"
-	xTerm      = "golang.org/x/term"
-	xText      = "golang.org/x/text"
+	blst      = "github.com/supranational/blst"
+	cobra     = "github.com/spf13/cobra"
+	goCmp     = "github.com/google/go-cmp"
+	goJSON    = "github.com/go-json-experiment/json"
+	goPretty  = "github.com/jedib0t/go-pretty/v6"
+	goYAML    = "github.com/goccy/go-yaml"
+	pflag     = "github.com/spf13/pflag"
+	prom      = "github.com/prometheus/client_golang"
+	promModel = "github.com/prometheus/client_model"
+	xCrypto   = "golang.org/x/crypto"
+	xTerm     = "golang.org/x/term"
+	xText     = "golang.org/x/text"
 )
 
 // table is the dependency rule, package by package: leaves import nothing of
@@ -31,15 +28,15 @@ const (
 // only cmd imports rooms.
 var table = map[string]rule{
 	// Leaves.
-	"bls":      {outside: []string{blst, xSys}},
+	"bls":      {outside: []string{blst}},
 	"eth2":     {},
-	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, keystorev4, xCrypto, xText}},
+	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"record":   {},
 
 	// Rooms of the record store.
 	"record/recordtest": {ours: []string{"record"}, outside: []string{goCmp}},
 	"record/memory":     {ours: []string{"record"}},
-	"record/journal":    {ours: []string{"record", "internal/durable"}, outside: []string{xSys}},
+	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
 	// Rules and keeping.
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
@@ -52,7 +49,7 @@ var table = map[string]rule{
 
 	// Edges.
 	"web3signer": {ours: []string{"bls", "eth2", "signer", "internal/httpjson"}, outside: []string{goJSON}},
-	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}, outside: []string{goJSON}},
+	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}},
 	"management": {ours: []string{"bls", "eth2", "slashing", "custody", "signer", "internal/httpjson"}},
 
 	// What several need and nobody outside should import.
@@ -60,8 +57,8 @@ var table = map[string]rule{
 	"internal/bench":     {ours: []string{"bls", "eth2"}},
 	"internal/cli":       {ours: []string{"internal/config"}, outside: []string{cobra}},
 	"internal/config":    {outside: []string{cobra, pflag, goYAML, xTerm}},
-	"internal/datadir":   {ours: []string{"eth2", "internal/durable", "internal/config"}, outside: []string{goYAML}},
-	"internal/durable":   {outside: []string{xSys}},
+	"internal/datadir":   {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
+	"internal/durable":   {},
 	"internal/httpjson":  {outside: []string{goJSON}},
 	"internal/telemetry": {ours: []string{"bls", "eth2", "signer"}, outside: []string{prom, promModel}},
 	"internal/testdata":  {},
@@ -69,7 +66,7 @@ var table = map[string]rule{
 
 // wiring may import everything of ours.
 var wiring = map[string]rule{
-	"cmd/secure-signer": {outside: []string{cobra, pflag, goSystemd, xTerm}},
+	"cmd/secure-signer": {outside: []string{cobra}},
 	"cmd/signerctl":     {outside: []string{cobra, pflag, goPretty, goJSON, xTerm}},
 }
 
