@@ -3,6 +3,7 @@ package slashing_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -60,61 +61,111 @@ func (l *life) maySign(m message) bool {
 		(!slices.ContainsFunc(votes, func(v message) bool { return m.target <= v.target || m.source < v.source }) || m == votes[len(votes)-1])
 }
 
-// A world is a guard, its store, and the lives of its keys.
+// A reporter is a *testing.T or a *rapid.T.
+type reporter interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// A world is a guard, its store, and the lives of its keys. What happens in it is
+// drawn from a tape of bytes, each of which decides one thing, so that a fuzzer
+// can change one thing at a time. Numbers are small, so that they meet.
 type world struct {
+	reporter
+	tape  []byte
 	store record.Store
 	guard *slashing.Guard
 	lives []*life
 	tally *tally
 }
 
-// The clock stands still in the middle of all epochs that are drawn.
+func newWorld(t reporter, tape []byte, count *tally, keys byte) *world {
+	w := &world{reporter: t, tape: tape, store: memory.New(), tally: count}
+	w.open()
+	for i := range keys {
+		w.enroll(key(i), slashing.Generated)
+		w.lives = append(w.lives, &life{pub: key(i)})
+	}
+	return w
+}
+
+// open makes a new guard on the same store, as a restart does. The clock stands
+// still at slot 40, epoch 5, in the middle of all that is drawn.
 func (w *world) open() {
 	w.guard = slashing.New(w.store, slashing.Config{Network: chain(), Now: at(40), Unbounded: true})
 }
 
-// Numbers are small, so that they meet.
-var (
-	anEpoch = rapid.Custom(func(t *rapid.T) eth2.Epoch { return eth2.Epoch(rapid.Uint64Range(0, 11).Draw(t, "epoch")) })
-	aSlot   = rapid.Custom(func(t *rapid.T) eth2.Slot { return eth2.Slot(rapid.Uint64Range(0, 60).Draw(t, "slot")) })
-	aRoot   = rapid.ByteMax(2)
+// draw returns a number below n. A tape that has ended gives 0 for ever.
+func (w *world) draw(n int) int {
+	if len(w.tape) == 0 {
+		return 0
+	}
+	b := w.tape[0]
+	w.tape = w.tape[1:]
+	return int(b) % n
+}
 
-	aMessage = rapid.Custom(func(t *rapid.T) message {
-		if rapid.Bool().Draw(t, "vote") {
-			return vote(anEpoch.Draw(t, "source"), anEpoch.Draw(t, "target"), aRoot.Draw(t, "root"))
-		}
-		return block(aSlot.Draw(t, "slot"), aRoot.Draw(t, "root"))
-	})
+const (
+	drawnEpochs = 12
+	drawnSlots  = 60
+	drawnRoots  = 3
 )
 
-func (w *world) life(t *rapid.T) *life { return rapid.SampledFrom(w.lives).Draw(t, "key") }
-
-// sign asks for any message, and signNear for one like those that went before: the
-// same again, the same with another root, a neighbour.
-func (w *world) sign(t *rapid.T) {
-	w.ask(t, w.life(t), aMessage.Draw(t, "message"))
+func (w *world) drawMessage() message {
+	if w.draw(2) == 0 {
+		return block(eth2.Slot(w.draw(drawnSlots)), byte(w.draw(drawnRoots)))
+	}
+	return vote(eth2.Epoch(w.draw(drawnEpochs)), eth2.Epoch(w.draw(drawnEpochs)), byte(w.draw(drawnRoots)))
 }
 
-func (w *world) signNear(t *rapid.T) {
-	l := w.life(t)
+func (w *world) drawLife() *life { return w.lives[w.draw(len(w.lives))] }
+
+// step lets one thing happen: mostly somebody asks for a signature.
+func (w *world) step() {
+	l := w.drawLife()
+	switch w.draw(12) {
+	case 0, 1, 2, 3:
+		w.ask(l, w.drawMessage())
+	case 4, 5, 6, 7:
+		w.askNear(l)
+	case 8:
+		w.importHistory(l)
+	case 9:
+		w.remove(l)
+	case 10:
+		w.arrive(l)
+	case 11:
+		if w.draw(2) == 0 {
+			w.open()
+		} else {
+			w.migrate()
+		}
+	}
+}
+
+// askNear asks for a message like one that went before: the same again, the same
+// with another root, a neighbour.
+func (w *world) askNear(l *life) {
 	if len(l.ever) == 0 {
-		t.Skip("nothing to be near to")
+		return
 	}
 	last := len(l.ever) - 1
-	m := l.ever[last-rapid.IntRange(0, min(last, 3)).Draw(t, "back")]
-	if rapid.Bool().Draw(t, "another root") {
-		m.root = root(aRoot.Draw(t, "root"))
+	m := l.ever[last-w.draw(min(last, 3)+1)]
+	if w.draw(2) == 1 {
+		m.root = root(byte(w.draw(drawnRoots)))
 	}
 	if m.vote {
-		m.source += eth2.Epoch(rapid.Uint64Range(0, 1).Draw(t, "source on"))
-		m.target += eth2.Epoch(rapid.Uint64Range(0, 1).Draw(t, "target on"))
+		m.source += eth2.Epoch(w.draw(2))
+		m.target += eth2.Epoch(w.draw(2))
 	} else {
-		m.slot += eth2.Slot(rapid.Uint64Range(0, 1).Draw(t, "slots on"))
+		m.slot += eth2.Slot(w.draw(2))
 	}
-	w.ask(t, l, m)
+	w.ask(l, m)
 }
 
-func (w *world) ask(t *rapid.T, l *life, m message) {
+func (w *world) ask(l *life, m message) {
+	w.Helper()
 	w.tally.asked++
 	conflict := slices.ContainsFunc(l.ever, func(e message) bool { return slashable(m, e) })
 	if conflict {
@@ -124,33 +175,82 @@ func (w *world) ask(t *rapid.T, l *life, m message) {
 	err := m.record(w.guard, l.pub)
 	switch {
 	case err == nil && conflict:
-		t.Fatalf("signed %v after %v", m, l.ever)
+		w.Fatalf("signed %v after %v", m, l.ever)
 	case (err == nil) != want:
-		t.Fatalf("%v: %v, should be signed: %v", m, err, want)
+		w.Fatalf("%v after %v: %v, should be signed: %v", m, l.ever, err, want)
+	case err == nil && slices.Contains(l.here, m):
+		w.tally.signed++
+		w.tally.retries++
 	case err == nil:
 		w.tally.signed++
-		if slices.Contains(l.here, m) {
-			w.tally.retries++
-			return
-		}
 		l.here = append(l.here, m)
 		l.ever = append(l.ever, m)
 	}
 }
 
-// history imports what the key has signed elsewhere, be it a vote or not.
-func (w *world) history(t *rapid.T) {
-	l := w.life(t)
-	elsewhere := rapid.SliceOfN(aMessage, 0, 3).Draw(t, "elsewhere")
-	if _, err := w.guard.Import(context.Background(), strings.NewReader(file(render(l.pub, elsewhere))), nil); err != nil {
-		t.Fatal(err)
+// importHistory tells of what the key has signed elsewhere, be it a vote or not.
+func (w *world) importHistory(l *life) {
+	var elsewhere []message
+	for range w.draw(4) {
+		elsewhere = append(elsewhere, w.drawMessage())
 	}
+	w.load(file(render(l.pub, elsewhere)))
 	w.tally.imports++
 	for _, m := range elsewhere {
 		l.forget(m)
 		if !m.vote || m.source < m.target || m.target == 0 {
 			l.ever = append(l.ever, m)
 		}
+	}
+}
+
+func (w *world) load(interchange string) {
+	w.Helper()
+	if _, err := importFile(w.guard, interchange); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) enroll(pub bls.PublicKey, origin slashing.Origin) {
+	w.Helper()
+	if err := w.guard.Enroll(context.Background(), pub, origin); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// remove deletes a key, and arrive brings it back.
+func (w *world) remove(l *life) {
+	if err := w.guard.Disable(context.Background(), l.pub); err != nil {
+		w.Fatal(err)
+	}
+	l.disabled = true
+}
+
+func (w *world) arrive(l *life) {
+	origin := []slashing.Origin{slashing.ArrivedNoFloor, slashing.WithHistory, slashing.Arrived}[w.draw(3)]
+	w.enroll(l.pub, origin)
+	l.disabled = false
+	if origin == slashing.Arrived {
+		l.slots, l.sources, l.targets = append(l.slots, 41), append(l.sources, 4), append(l.targets, 5)
+	}
+}
+
+// migrate moves all keys to another signer, by nothing but the interchange.
+func (w *world) migrate() {
+	var moved strings.Builder
+	if err := w.guard.Export(context.Background(), &moved, nil); err != nil {
+		w.Fatal(err)
+	}
+	w.store = memory.New()
+	w.open()
+	w.load(moved.String())
+	w.tally.migrations++
+	for _, l := range w.lives {
+		for _, m := range l.here {
+			l.forget(m)
+		}
+		w.enroll(l.pub, slashing.WithHistory)
+		l.here, l.disabled = nil, false
 	}
 }
 
@@ -175,112 +275,49 @@ func render(pub bls.PublicKey, messages []message) string {
 	return entry(pub, strings.Join(blocks, ","), strings.Join(votes, ","))
 }
 
-// remove deletes a key, and arrive brings it back.
-func (w *world) remove(t *rapid.T) {
-	l := w.life(t)
-	if err := w.guard.Disable(context.Background(), l.pub); err != nil {
-		t.Fatal(err)
-	}
-	l.disabled = true
-}
-
-func (w *world) arrive(t *rapid.T) {
-	l := w.life(t)
-	origin := rapid.SampledFrom([]slashing.Origin{slashing.Arrived, slashing.ArrivedNoFloor, slashing.WithHistory}).Draw(t, "origin")
-	if err := w.guard.Enroll(context.Background(), l.pub, origin); err != nil {
-		t.Fatal(err)
-	}
-	l.disabled = false
-	if origin == slashing.Arrived { // the clock stands at slot 40, epoch 5
-		l.slots, l.sources, l.targets = append(l.slots, 41), append(l.sources, 4), append(l.targets, 5)
-	}
-}
-
-func (w *world) restart(*rapid.T) { w.open() }
-
-// migrate moves all keys to another signer, by nothing but the interchange.
-func (w *world) migrate(t *rapid.T) {
-	var moved strings.Builder
-	if err := w.guard.Export(context.Background(), &moved, nil); err != nil {
-		t.Fatal(err)
-	}
-	w.store = memory.New()
-	w.open()
-	if _, err := w.guard.Import(context.Background(), strings.NewReader(moved.String()), nil); err != nil {
-		t.Fatal(err)
-	}
-	w.tally.migrations++
-	for _, l := range w.lives {
-		for _, m := range l.here {
-			l.forget(m)
-		}
-		l.here, l.disabled = nil, true
-		if err := w.guard.Enroll(context.Background(), l.pub, slashing.WithHistory); err != nil {
-			t.Fatal(err)
-		}
-		l.disabled = false
-	}
-}
-
 // promise is what the product exists for: whatever happens to a key, of any two
 // messages that it signs, or that an import says it signed, neither could be held
 // against the other. And no more is refused than watermarks must refuse.
-func promise(count *tally) func(*rapid.T) {
-	return func(t *rapid.T) {
-		w := &world{store: memory.New(), tally: count}
-		w.open()
-		for i := range byte(2) {
-			if err := w.guard.Enroll(context.Background(), key(i), slashing.Generated); err != nil {
-				t.Fatal(err)
-			}
-			w.lives = append(w.lives, &life{pub: key(i)})
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"sign": w.sign, "sign near": w.signNear, "event": w.event,
-		})
+func promise(t reporter, tape []byte, count *tally) {
+	w := newWorld(t, tape, count, 2)
+	for len(w.tape) > 0 {
+		w.step()
 	}
-}
-
-// event is whatever happens between two requests.
-func (w *world) event(t *rapid.T) {
-	events := []func(*rapid.T){w.history, w.history, w.remove, w.arrive, w.arrive, w.restart, w.migrate}
-	events[rapid.IntRange(0, len(events)-1).Draw(t, "event")](t)
 }
 
 func TestNoTwoSignedMessagesConflict(t *testing.T) {
 	var count tally
-	for range 10 { // it is quick, and its cases are short
-		rapid.Check(t, promise(&count))
-	}
+	rapid.Check(t, func(t *rapid.T) {
+		promise(t, rapid.SliceOfN(rapid.Byte(), 100, 2000).Draw(t, "tape"), &count)
+	})
 	t.Logf("%+v", count)
-	if count.conflicts*10 < count.asked || count.signed*20 < count.asked || count.retries < 50 || count.imports < 50 || count.migrations < 50 {
+	share := func(n int) float64 { return float64(n) / float64(count.asked) }
+	if share(count.conflicts) < 0.1 || share(count.signed) < 0.1 || share(count.retries) < 0.005 || share(count.imports) < 0.02 || share(count.migrations) < 0.01 {
 		t.Errorf("this property does not aim well: %+v", count)
 	}
 }
 
 func FuzzPromise(f *testing.F) {
-	f.Fuzz(rapid.MakeFuzz(promise(new(tally))))
+	for seed := range byte(10) {
+		tape := make([]byte, 200)
+		rand.NewChaCha8([32]byte{seed}).Read(tape)
+		f.Add(tape)
+	}
+	f.Fuzz(func(t *testing.T, tape []byte) { promise(t, tape, new(tally)) })
 }
 
 // Whoever imports an export refuses all that the exporter would have refused.
 func TestAnExportForbidsAllThatItsGuardForbids(t *testing.T) {
 	var compared, refused int
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{store: memory.New(), tally: new(tally), lives: []*life{{pub: key(0)}}}
-		w.open()
-		if err := w.guard.Enroll(context.Background(), key(0), slashing.Generated); err != nil {
-			t.Fatal(err)
+		w := newWorld(t, rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "tape"), new(tally), 1)
+		for len(w.tape) > 0 {
+			w.step()
 		}
-		t.Repeat(map[string]func(*rapid.T){"sign": w.sign, "sign near": w.signNear, "import": w.history, "enroll": w.arrive})
-		before, err := w.guard.State(context.Background(), key(0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.migrate(t)
-		after, err := w.guard.State(context.Background(), key(0))
-		if err != nil {
-			t.Fatal(err)
-		}
+		w.arrive(w.lives[0]) // the interchange does not tell that a key was deleted
+		before := w.state()
+		w.migrate()
+		after := w.state()
 		for _, m := range everyMessage() {
 			_, errBefore := m.apply(before)
 			_, errAfter := m.apply(after)
@@ -299,15 +336,23 @@ func TestAnExportForbidsAllThatItsGuardForbids(t *testing.T) {
 	}
 }
 
-// everyMessage returns all that the generators draw from.
+func (w *world) state() slashing.State {
+	s, err := w.guard.State(context.Background(), w.lives[0].pub)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// everyMessage returns all that can be drawn.
 func everyMessage() []message {
 	var all []message
-	for r := range byte(3) {
-		for s := range eth2.Slot(61) {
+	for r := range byte(drawnRoots) {
+		for s := range eth2.Slot(drawnSlots) {
 			all = append(all, block(s, r))
 		}
-		for source := range eth2.Epoch(12) {
-			for target := range eth2.Epoch(12) {
+		for source := range eth2.Epoch(drawnEpochs) {
+			for target := range eth2.Epoch(drawnEpochs) {
 				all = append(all, vote(source, target, r))
 			}
 		}
