@@ -109,11 +109,16 @@ func trim(text []byte) ([]byte, error) {
 // interrupts would otherwise be deaf to them here. What goes on reading then ends
 // with the process.
 func prompt(ctx context.Context, label string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+	const absent = "no passphrase: give --passphrase-file, or run on a terminal to be asked"
 	f, ok := stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil, errors.New("no passphrase: give --passphrase-file, or run on a terminal to be asked")
+	if !ok {
+		return nil, errors.New(absent)
 	}
-	before, err := term.GetState(int(f.Fd()))
+	terminal := int(f.Fd())
+	if !term.IsTerminal(terminal) {
+		return nil, errors.New(absent)
+	}
+	before, err := term.GetState(terminal)
 	if err != nil {
 		return nil, fmt.Errorf("read passphrase: %w", err)
 	}
@@ -124,14 +129,14 @@ func prompt(ctx context.Context, label string, stdin io.Reader, stderr io.Writer
 	typed := make(chan answer, 1)
 	fmt.Fprint(stderr, label)
 	go func() {
-		text, err := term.ReadPassword(int(f.Fd()))
+		text, err := term.ReadPassword(terminal)
 		typed <- answer{text, err}
 	}()
 	var a answer
 	select {
 	case a = <-typed:
 	case <-ctx.Done():
-		a.err = errors.Join(ctx.Err(), term.Restore(int(f.Fd()), before))
+		a.err = errors.Join(ctx.Err(), term.Restore(terminal, before))
 	}
 	fmt.Fprintln(stderr)
 	if a.err != nil {
