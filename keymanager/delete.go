@@ -30,7 +30,7 @@ func (h *handler) deleteKeys(w http.ResponseWriter, r *http.Request) {
 		httpjson.WriteDecodeError(w, err)
 		return
 	}
-	ctx := untimed(w, r)
+	ctx := context.WithoutCancel(r.Context())
 	outcomes := make([]outcome, len(req.Pubkeys))
 	withHistory := make(map[bls.PublicKey]bool)
 	for i, pub := range req.Pubkeys {
@@ -69,23 +69,9 @@ func (h *handler) export(ctx context.Context, of map[bls.PublicKey]bool) (string
 	return interchange.String(), err
 }
 
-// untimed frees a request whose body has been read from the server's time-outs,
-// which are meant for slow clients and not for slow work, and from its client's
-// hanging up.
-func untimed(w http.ResponseWriter, r *http.Request) context.Context {
-	noDeadlines(w)
-	return context.WithoutCancel(r.Context())
-}
-
-// noDeadlines also keeps the server from taking its own read time-out, in the
-// middle of the work, for a client that has gone.
-func noDeadlines(w http.ResponseWriter) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // unsupported by a test's recorder, which has no time-outs
-	_ = control.SetWriteDeadline(time.Time{})
-}
-
-// answer answers 200 with v, to a client that reads it in time.
+// answer answers 200 with v. The time that its client has to read it begins now:
+// the server's began with the request, and is meant for slow clients, not for slow
+// work.
 func answer(w http.ResponseWriter, v any) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	httpjson.WriteJSON(w, http.StatusOK, v)

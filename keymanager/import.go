@@ -44,7 +44,6 @@ func (h *handler) importKeystores(w http.ResponseWriter, r *http.Request) {
 		writeHistoryError(w, err)
 		return
 	}
-	noDeadlines(w)
 	candidates := h.open(r.Context(), req.Keystores, req.Passwords)
 	defer wipe(candidates)
 	if r.Context().Err() != nil {

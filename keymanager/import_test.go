@@ -1,13 +1,16 @@
 package keymanager
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/secure-signer/secure-signer/bls"
@@ -226,29 +229,57 @@ func TestAKeyThatCannotBeTakenInIsAnError(t *testing.T) {
 // TestAnImportOutlivesTheServersTimeOuts: opening keystores takes longer than a
 // server waits for slow clients.
 func TestAnImportOutlivesTheServersTimeOuts(t *testing.T) {
-	s := newSigner(t)
-	giveBack, err := s.budget.take(t.Context(), DefaultMemory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const patience = 50 * time.Millisecond
-	time.AfterFunc(4*patience, giveBack)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigner(t)
+		giveBack, err := s.budget.take(t.Context(), DefaultMemory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, accepted := net.Pipe()
+		server := &http.Server{Handler: s.http, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute}
+		listener := &pipeListener{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+		listener.conns <- accepted
+		served := make(chan error)
+		go func() { served <- server.Serve(listener) }()
 
-	server := httptest.NewUnstartedServer(s.http)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = patience, patience
-	server.Start()
-	defer server.Close()
-	k := newKey(t, 1)
-	resp, err := server.Client().Post(server.URL+route, "application/json", strings.NewReader(mustJSON(t, request(k.file))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil || !strings.Contains(string(answer), "imported") || !s.serves(k.pub) {
-		t.Errorf("answer %s, %v; in service %v", answer, err, s.serves(k.pub))
+		k := newKey(t, 1)
+		r := httptest.NewRequest(http.MethodPost, route, strings.NewReader(mustJSON(t, request(k.file))))
+		if err := r.Write(client); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		giveBack()
+		answer, err := http.ReadResponse(bufio.NewReader(client), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || !strings.Contains(string(text), "imported") || !s.serves(k.pub) {
+			t.Errorf("answer %s, %v; in service %v", text, err, s.serves(k.pub))
+		}
+		client.Close()
+		server.Close()
+		<-served
+	})
+}
+
+// A pipeListener accepts connections that need no network.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
 }
+
+func (l *pipeListener) Close() error   { close(l.closed); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // TestAClientThatHangsUpWhileKeystoresAreOpenedChangesNothing.
 func TestAClientThatHangsUpWhileKeystoresAreOpenedChangesNothing(t *testing.T) {
