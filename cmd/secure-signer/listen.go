@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/secure-signer/secure-signer/internal/cli"
@@ -79,7 +80,8 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	stopLoading()
 	<-loaded
 	signing.ShutDown()
-	return errors.Join(cause, drain(servers))
+	drain(servers, d.log)
+	return cause
 }
 
 func bind(host string, port uint16, which string, connections int) (net.Listener, error) {
@@ -153,25 +155,21 @@ func metricsRoutes(metrics *telemetry.Metrics) http.Handler {
 	return mux
 }
 
-// drain lets what is in flight finish, all servers at once.
-func drain(servers []*http.Server) error {
+// drain lets what is in flight finish, all servers at once. A client that has
+// not sent or read everything when the time is up is cut off: what was recorded
+// for it can be asked for again, and the stop is no less clean.
+func drain(servers []*http.Server, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	errs := make(chan error)
+	var all sync.WaitGroup
 	for _, s := range servers {
-		go func() {
-			err := s.Shutdown(ctx)
-			if err != nil {
-				err = errors.Join(fmt.Errorf("drain: %w", err), s.Close())
+		all.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				log.Warn("clients that had not finished are cut off", "error", errors.Join(err, s.Close()))
 			}
-			errs <- err
-		}()
+		})
 	}
-	var all []error
-	for range servers {
-		all = append(all, <-errs)
-	}
-	return errors.Join(all...)
+	all.Wait()
 }
 
 // load brings the vault's keys into service.
