@@ -23,7 +23,7 @@ const (
 
 // Say writes one line to the standard output in one system call.
 func Say(word string, key record.Key, v record.Version) {
-	if _, err := os.Stdout.WriteString(fmt.Sprintf("%s %d %s\n", word, v, key)); err != nil {
+	if _, err := fmt.Fprintf(os.Stdout, "%s %d %s\n", word, v, key); err != nil {
 		panic(err)
 	}
 }
