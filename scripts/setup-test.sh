@@ -30,6 +30,7 @@ need gcc gcc libc6-dev
 need make make
 need git git
 need npm npm
+need strace strace
 if [ ${#packages[@]} -gt 0 ]; then
 	echo "installing ${packages[*]} from Debian"
 	root=()
