@@ -53,7 +53,7 @@ var (
 	ErrLocked  = errors.New("journal in use by another process")
 )
 
-const remedy = "keep this folder for inspection, restore a backup of the whole folder and raise every floor before signing"
+const remedy = "keep this folder as it is; an older copy has forgotten what was signed since and must not sign: start a new folder, whose keys begin at a floor"
 
 func damaged(path, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s (%s)", ErrDamaged, path, fmt.Sprintf(format, args...), remedy)
