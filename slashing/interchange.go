@@ -41,13 +41,13 @@ type (
 
 const interchangeVersion = "5"
 
-// Bounds on a hostile file. An honest one has objects of some 200 bytes, at most
-// four levels deep, with at most three members.
+// Bounds on a hostile file: together they bound what a decoder keeps of it. An
+// honest one has objects of some 200 bytes, four levels deep, with three members.
 const (
-	maxInterchangeValue   = 16 << 10 // bytes of one token, block, attestation or metadata
+	maxInterchangeValue   = 4 << 10 // bytes of one token, block, attestation or metadata
 	maxInterchangeDepth   = 32
-	maxInterchangeMembers = 1 << 10 // of one object
-	maxInterchangeKeys    = 1 << 20
+	maxInterchangeMembers = 64 // of one object
+	maxInterchangeKeys    = 1 << 19
 )
 
 // An interchangeReader reads an interchange of any length as a stream, and keeps
@@ -83,7 +83,7 @@ func readInterchange(r io.Reader, genesis eth2.Root, only func(bls.PublicKey) bo
 	case errors.Is(err, eth2.ErrForeignChain):
 		return nil, err
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrInterchange, err)
+		return nil, fmt.Errorf("%w: %.500s", ErrInterchange, err) // it may quote the file
 	}
 	return in.history, nil
 }
@@ -283,7 +283,7 @@ func (in *interchangeReader) decode(v any) error {
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
 		if semantic.Err == nil {
-			return fmt.Errorf("%s: not a JSON %v", semantic.JSONPointer, semantic.JSONKind)
+			return fmt.Errorf("%s: a JSON %v is not expected here", semantic.JSONPointer, semantic.JSONKind)
 		}
 		return fmt.Errorf("%s: %w", semantic.JSONPointer, semantic.Err)
 	}

@@ -21,8 +21,6 @@ var scope = [...]message{
 	vote(0, 1, 1), vote(0, 1, 2), vote(1, 2, 1), vote(2, 3, 1), vote(0, 3, 1), vote(0, 3, 2),
 }
 
-const scopeRequests = 3 // of each client
-
 type phase uint8
 
 const (
@@ -77,11 +75,12 @@ type finding struct {
 	conflict        string // of two messages that were signed in one scene
 }
 
-func explore(f flaw) finding {
+// explore lets each of two clients begin so many requests.
+func explore(f flaw, requests int8) finding {
 	m := &model{flaw: f, index: map[slashing.State]int8{}, seen: map[scene]bool{}}
 	start := scene{memory: m.intern(slashing.State{})}
 	for i := range start.clients {
-		start.clients[i].left = scopeRequests
+		start.clients[i].left = requests
 	}
 	for m.reach(start); len(m.frontier) > 0 && m.found.conflict == ""; {
 		last := len(m.frontier) - 1
@@ -225,7 +224,7 @@ func (m *model) load(s scene, ask int8) {
 }
 
 func TestNoInterleavingOfTwoClientsAndACrashSignsAConflict(t *testing.T) {
-	found := explore(flaw{})
+	found := explore(flaw{}, 3)
 	t.Logf("%+v", found)
 	if found.conflict != "" {
 		t.Errorf("signed %s", found.conflict)
@@ -249,7 +248,7 @@ func TestTheSearchFindsWhatCarelessImplementationsSign(t *testing.T) {
 		{"a lost record taken for an empty one", flaw{missingIsEmpty: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := explore(tt.flaw)
+			found := explore(tt.flaw, 3)
 			t.Logf("%+v", found)
 			if found.conflict == "" {
 				t.Error("found no conflict")
@@ -262,7 +261,7 @@ func TestTheSearchFindsWhatCarelessImplementationsSign(t *testing.T) {
 // loads only what is durable, and a retry is swapped in again all the same.
 func TestEitherPrecautionForARetryIsEnough(t *testing.T) {
 	for _, half := range []flaw{{loadsUnflushed: true}, {retryIsNotSwap: true}} {
-		if found := explore(half); found.conflict != "" {
+		if found := explore(half, 2); found.conflict != "" {
 			t.Errorf("%+v: signed %s", half, found.conflict)
 		}
 	}
