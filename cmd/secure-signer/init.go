@@ -41,7 +41,7 @@ func initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.network, "network", "", "one of "+strings.Join(eth2.BuiltinNames(), ", ")+", or the path of a config.yaml")
 	cmd.Flags().StringVar(&f.genesisRoot, "genesis-validators-root", "", "of a network from a file: 0x and 64 hex `digits`")
 	cmd.Flags().Uint64Var(&f.genesisTime, "genesis-time", 0, "of a network from a file: unix `seconds`")
-	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the passphrase that seals the vault; asked for if left out")
+	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the passphrase that seals the vault; else the systemd credential "+credential+", else asked for")
 	return cmd
 }
 
@@ -53,7 +53,7 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 	if err != nil {
 		return err
 	}
-	passphrase, err := config.NewPassphrase(ctx, f.passphraseFile, stdin, stderr)
+	passphrase, err := config.NewPassphrase(ctx, f.passphraseFile, credential, stdin, stderr)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ import (
 // from the vault's data key.
 const journalKeyLabel = "secure-signer journal v1"
 
+// credential names the systemd credential that holds the passphrase.
+const credential = "secure-signer-passphrase"
+
 type serveFlags struct {
 	dataDir         string
 	passphraseFile  string
@@ -56,7 +59,7 @@ func serveCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` made by init")
-	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential secure-signer-passphrase, else asked for")
+	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential "+credential+", else asked for")
 	flags.StringVar(&f.httpHost, "http-listen-host", "127.0.0.1", "`address` of the signing and keymanager API")
 	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")
 	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")
@@ -134,7 +137,10 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if d.token, err = d.dir.Token(); err != nil {
 		return nil, err
 	}
-	passphrase, warning, err := config.Passphrase(ctx, f.passphraseFile, "secure-signer-passphrase", stdin, stderr)
+	if err := checkClock(d.network, time.Now()); err != nil {
+		return nil, err
+	}
+	passphrase, warning, err := config.Passphrase(ctx, f.passphraseFile, credential, stdin, stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +170,21 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
+}
+
+// checkClock refuses a clock that is certainly wrong, as after its battery died:
+// a key that arrives without history would get no floor from it. The genesis of
+// a network that is built in is in the past of every release.
+func checkClock(network *eth2.Network, now time.Time) error {
+	if _, builtin := eth2.Builtin(network.Name); !builtin {
+		return nil
+	}
+	genesis := time.Unix(int64(network.GenesisTime), 0)
+	if now.Before(genesis) {
+		return fmt.Errorf("this machine's clock says %s, which is before the genesis of %s: set it, then start again",
+			now.UTC().Format(time.RFC3339), network.Name)
+	}
+	return nil
 }
 
 // settle raises every floor to now after a start that found the journal's last

@@ -22,26 +22,32 @@ const maxPassphrase = 4096
 // end. The warning, if any, is for the operator's eyes. The end of ctx ends the
 // asking.
 func Passphrase(ctx context.Context, file, credential string, stdin io.Reader, stderr io.Writer) (passphrase []byte, warning string, err error) {
-	if file == "" {
-		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-			path := filepath.Join(dir, credential)
-			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-				file = path
-			}
-		}
-	}
-	if file != "" {
+	if file = orCredential(file, credential); file != "" {
 		return fromFile(file)
 	}
 	passphrase, err = prompt(ctx, "Passphrase: ", stdin, stderr)
 	return passphrase, "", err
 }
 
-// NewPassphrase reads a passphrase that is being chosen: from file, if one is
-// named, with any warning written to stderr; else from the terminal, where it is
-// asked for twice, until ctx ends.
-func NewPassphrase(ctx context.Context, file string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
-	if file != "" {
+// orCredential returns file, or the path of the systemd credential if there is
+// one. One that cannot be looked at is taken for there, and fails to be read.
+func orCredential(file, credential string) string {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if file != "" || dir == "" {
+		return file
+	}
+	path := filepath.Join(dir, credential)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
+}
+
+// NewPassphrase reads a passphrase that is being chosen: from file or from the
+// systemd credential, with any warning written to stderr; else from the
+// terminal, where it is asked for twice, until ctx ends.
+func NewPassphrase(ctx context.Context, file, credential string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
+	if file = orCredential(file, credential); file != "" {
 		passphrase, warning, err := fromFile(file)
 		if warning != "" {
 			fmt.Fprintf(stderr, "warning: %s\n", warning)

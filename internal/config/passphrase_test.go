@@ -1,6 +1,7 @@
 package config
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,12 +68,16 @@ func TestNewPassphraseFromAFileWarnsOnTheSpot(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr strings.Builder
-		got, err := NewPassphrase(t.Context(), path, nil, &stderr)
+		got, err := NewPassphrase(t.Context(), path, "", nil, &stderr)
 		if err != nil || string(got) != "p" || strings.Contains(stderr.String(), "chmod 600") != warns {
 			t.Errorf("mode %v: got %q, %v, said %q", mode, got, err, stderr.String())
 		}
 	}
-	if _, err := NewPassphrase(t.Context(), filepath.Join(t.TempDir(), "none"), nil, os.Stderr); err == nil {
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
+	if got, err := NewPassphrase(t.Context(), "", "passphrase", nil, io.Discard); err != nil || string(got) != "p" {
+		t.Errorf("systemd credential: got %q, %v", got, err)
+	}
+	if _, err := NewPassphrase(t.Context(), filepath.Join(t.TempDir(), "none"), "", nil, os.Stderr); err == nil {
 		t.Error("a missing file was passed over")
 	}
 }

@@ -120,7 +120,7 @@ func open(t *testing.T, stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
 }
 
 func choose(t *testing.T, stdin *os.File, stderr *bytes.Buffer) ([]byte, error) {
-	return NewPassphrase(t.Context(), "", stdin, stderr)
+	return NewPassphrase(t.Context(), "", "none", stdin, stderr)
 }
 
 func waitForNoEcho(t *testing.T, terminal *os.File) {
