@@ -31,6 +31,12 @@ lint() {
 		in_test go tool -modfile=../tools/go.mod golangci-lint run --disable=gocyclo
 }
 
+# The race detector makes everything ten times as slow: what only repeats itself
+# is left to the plain run, unless there is time.
+raced() {
+	if [ "$1" = long ]; then go test -race ./...; else go test -race -short ./...; fi
+}
+
 # Real chains share the two cores with nothing else: one package, one test at a
 # time. -count=1, because the cache does not see the daemon that they build.
 devnet() { in_test env SECURE_SIGNER_DEVNET="$1" go test -count=1 -timeout=30m -v ./devnet; }
@@ -59,7 +65,7 @@ short | long)
 	step "go vet, test module" in_test go vet ./...
 	step "golangci-lint" lint
 	step "unit tests" go test ./...
-	step "unit tests under the race detector" go test -race ./...
+	step "unit tests under the race detector" raced "$mode"
 	step "the daemon over HTTP, oracles" in_test go test -count=1 ./...
 	step "real chains" devnet "$mode"
 	;;&
