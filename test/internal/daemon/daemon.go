@@ -36,18 +36,25 @@ type Network struct {
 	GenesisTime string
 }
 
-// binary is built once per test process.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "secure-signer-test-")
-	if err != nil {
-		return "", err
+// built is the daemon of this test process, if a test has asked for it.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// binary builds the daemon once and returns its path.
+func binary() (string, error) {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "secure-signer-test-"); built.err == nil {
+			built.err = build(filepath.Join(built.dir, "secure-signer"))
+		}
+	})
+	if built.err != nil {
+		return "", fmt.Errorf("build secure-signer: %w", built.err)
 	}
-	out := filepath.Join(dir, "secure-signer")
-	if err := build(out); err != nil {
-		return "", errors.Join(fmt.Errorf("build secure-signer: %w", err), os.RemoveAll(dir))
-	}
-	return out, nil
-})
+	return filepath.Join(built.dir, "secure-signer"), nil
+}
 
 // build compiles the daemon with the dependencies of the product's own module,
 // not with those of this one.
@@ -78,11 +85,9 @@ func Build(t testing.TB) {
 //	func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
-	if out, err := binary(); err == nil {
-		if err := os.RemoveAll(filepath.Dir(out)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if err := os.RemoveAll(built.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return code
 }
