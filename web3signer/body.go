@@ -41,7 +41,9 @@ type bodies struct {
 // or that of the connection.
 func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) {
 	if r.ContentLength > maxBody {
-		discard(r)
+		if r.Header.Get("Expect") == "" { // who asks first has sent nothing yet
+			discard(r)
+		}
 		return nil, func() {}, httpjson.Limit(maxBody)
 	}
 	small, ok := b.small.Get().(*[]byte)
