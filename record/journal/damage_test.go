@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/secure-signer/secure-signer/record"
@@ -478,6 +479,14 @@ func TestOpenRefuses(t *testing.T) {
 			newer(t, filepath.Join(dir, segmentName(s.current.salt)))
 			return dir
 		}, testKey, ErrVersion, "version 2"},
+		{"a snapshot that cannot be read", func(t *testing.T) string {
+			dir := create(t)
+			path := filepath.Join(dir, snapshotName)
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, testKey, syscall.EISDIR, "snapshot"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Open(test.dir(t), test.key)

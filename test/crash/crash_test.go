@@ -21,7 +21,7 @@ const workload = "github.com/secure-signer/secure-signer/test/crash/workload"
 // TestNoCrashLosesARecord cuts the power of a busy journal at random moments.
 func TestNoCrashLosesARecord(t *testing.T) {
 	states := 1000
-	if os.Getenv("SECURE_SIGNER_LONG") != "" {
+	if long() {
 		states = 20_000
 	}
 	h := trace(t, mutant.Build(t, workload), 6, 60)
@@ -36,6 +36,9 @@ func TestNoCrashLosesARecord(t *testing.T) {
 	t.Logf("%d states: %d lost, invented or failed to open; %s", states, len(failures), aim)
 	aim.check(t)
 }
+
+// long reports whether tests may take minutes.
+func long() bool { return os.Getenv("SECURE_SIGNER_LONG") != "" }
 
 // TestMistakesAreCaught shows that TestNoCrashLosesARecord can fail: it runs on
 // journals in which the order of writes is wrong in one place.
@@ -88,12 +91,7 @@ func TestMistakesAreCaught(t *testing.T) {
 // trace runs the workload under strace, in a folder on a real disk.
 func trace(t *testing.T, program string, opens, changes int) *crash.History {
 	t.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("strace is missing: %v", err)
-		}
-		t.Skipf("install Debian's package strace: %v", err)
-	}
+	needStrace(t)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +117,16 @@ func trace(t *testing.T, program string, opens, changes int) *crash.History {
 	}
 	wantFolder(t, folder, h.Final())
 	return h
+}
+
+func needStrace(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("strace is missing: %v", err)
+		}
+		t.Skipf("install Debian's package strace: %v", err)
+	}
 }
 
 // wantFolder compares what the trace says that the program left with what it left.
@@ -213,7 +221,10 @@ func crashAt(t *testing.T, h *crash.History, cut int, r *rand.Rand) (crash.Outco
 		return crash.Outcome{}, err
 	}
 	defer os.RemoveAll(dir)
-	return h.Expect(cut).Recover(t.Context(), dir, h.State(cut, r))
+	if err := crash.Write(dir, h.State(cut, r)); err != nil {
+		return crash.Outcome{}, err
+	}
+	return h.Expect(cut).Recover(t.Context(), dir)
 }
 
 func count(b bool) int {

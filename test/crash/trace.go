@@ -30,6 +30,14 @@ type Call struct {
 const traced = "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range," +
 	"rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,truncate,ftruncate,fallocate"
 
+// Fault returns a command that runs a program and lets every thread's nth call of
+// this name fail with an error, or kills the program there. The file will say
+// INJECTED if that happened.
+func Fault(file, call, how string, n int, program ...string) *exec.Cmd {
+	args := []string{"-f", "-o", file, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%d", call, how, n)}
+	return exec.Command("strace", append(args, program...)...)
+}
+
 // Strace returns a command that runs a program and writes its calls to the file.
 func Strace(file string, program ...string) *exec.Cmd {
 	args := []string{

@@ -3,10 +3,13 @@
 // promised. The crash test runs it under strace.
 //
 //	workload <folder> <times to open> <changes of each client each time>
+//
+// It ends with 1 if the journal failed, and with 2 if it worked on after that.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -22,6 +25,9 @@ const clients = 8
 func main() {
 	if err := run(os.Args[1], number(os.Args[2]), number(os.Args[3])); err != nil {
 		fmt.Fprintln(os.Stderr, "workload:", err)
+		if errors.Is(err, errNotPoisoned) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
@@ -58,13 +64,20 @@ func open(dir string, changes int) error {
 		wg.Go(func() { errs <- client(s, i, changes) })
 	}
 	wg.Wait()
+	var failed error
 	for range clients {
-		if err := <-errs; err != nil {
-			return err
-		}
+		failed = errors.Join(failed, <-errs)
 	}
-	return s.Close()
+	if failed == nil {
+		return s.Close()
+	}
+	if err := s.Create(context.Background(), "late", nil); !errors.Is(err, record.ErrUnavailable) || s.Err() == nil {
+		return fmt.Errorf("%w: a call after %w: %v", errNotPoisoned, failed, err)
+	}
+	return failed
 }
+
+var errNotPoisoned = errors.New("the store works on after a failure")
 
 // client changes its own records in turn, and after each looks at one of another
 // client, whose change may be on its way.
@@ -73,7 +86,7 @@ func client(s *journal.Store, id, changes int) error {
 	for i := range changes {
 		key := name(id, i)
 		r, err := s.Load(ctx, key)
-		if err != nil && err != record.ErrNotFound {
+		if err != nil && !errors.Is(err, record.ErrNotFound) {
 			return err
 		}
 		v := r.Version + 1
