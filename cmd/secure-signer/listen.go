@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -191,7 +193,7 @@ func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
 	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
 	if keys == 0 {
-		next = fmt.Sprintf("make keys with: signerctl --data-dir %s keys generate (or keys import FILE)", d.dir.Path())
+		next = fmt.Sprintf("make keys with: %s --data-dir %s keys generate (or keys import FILE)", signerctl(), d.dir.Path())
 	}
 	fmt.Fprintf(stdout, `
 Secure Signer %s
@@ -203,4 +205,15 @@ Secure Signer %s
   next      %s
 
 `, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
+}
+
+// signerctl is how to call the operator's tool: as this program was called, if
+// they lie side by side.
+func signerctl() string {
+	const name = "signerctl"
+	dir := filepath.Dir(os.Args[0])
+	if _, err := os.Stat(filepath.Join(dir, name)); dir == "." || err != nil {
+		return name
+	}
+	return filepath.Join(dir, name)
 }
