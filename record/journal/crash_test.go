@@ -95,6 +95,14 @@ func countCalls(t *testing.T) int {
 	return d.calls
 }
 
+// stride is from one call that is tried to the next.
+func stride() int {
+	if testing.Short() {
+		return 5
+	}
+	return 1
+}
+
 // disturb runs until call number at fails in this way, as all later ones do if
 // it is the last one.
 func disturb(t *testing.T, at int, f fault, last bool, l lies) (*memDisk, *run, *Store) {
@@ -136,7 +144,7 @@ func TestEveryFailingCall(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			for at := 1; at <= calls; at++ {
+			for at := 1; at <= calls; at += stride() {
 				d, r, s := disturb(t, at, way.f, way.last, lies{})
 				if s != nil {
 					wantPoisoned(t, at, s)
@@ -195,7 +203,7 @@ func TestALyingDiskIsNoticed(t *testing.T) {
 			calls := countCalls(t)
 			random := rand.New(rand.NewPCG(1, 2))
 			lost := 0
-			for at := 1; at <= calls; at++ {
+			for at := 1; at <= calls; at += stride() {
 				d, r, s := disturb(t, at, failAndNotPersist, true, l)
 				if s != nil {
 					_ = s.Close()
@@ -205,7 +213,7 @@ func TestALyingDiskIsNoticed(t *testing.T) {
 				}
 			}
 			t.Logf("noticed after %d of %d calls", lost, calls)
-			if lost < calls/4 {
+			if lost < calls/stride()/4 {
 				t.Error("noticed too seldom")
 			}
 		})
