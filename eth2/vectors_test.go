@@ -144,7 +144,7 @@ func TestSigningRootsAreThoseOfRecordedClients(t *testing.T) {
 					Body string `json:"raw_body"`
 					Root Root   `json:"computed_signing_root"`
 				}
-				readJSON(t, path, &r)
+				testdata.ReadJSON(t, path, &r)
 				m, err := decodeRequest([]byte(r.Body))
 				if err != nil {
 					t.Fatalf("%s: %v", path, err)
@@ -172,7 +172,7 @@ func recordedNetwork(t *testing.T, dir string) *Network {
 			Time Uint64 `json:"genesis_time"`
 		} `json:"data"`
 	}
-	readJSON(t, filepath.Join(dir, "GENESIS.json"), &genesis)
+	testdata.ReadJSON(t, filepath.Join(dir, "GENESIS.json"), &genesis)
 	n.GenesisValidatorsRoot, n.GenesisTime = genesis.Data.Root, uint64(genesis.Data.Time)
 	return n
 }
@@ -192,15 +192,4 @@ func readConfig(t *testing.T, path string) map[string]string {
 		}
 	}
 	return kv
-}
-
-func readJSON(t *testing.T, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
 }

@@ -88,7 +88,7 @@ func TestEveryVectorIsSigned(t *testing.T) {
 		signed, slashable, notOffered := 0, 0, 0
 		for _, path := range paths {
 			var f vectorFile
-			readJSON(t, path, &f)
+			testdata.ReadJSON(t, path, &f)
 			r := newRig(t, f.network(t), 1)
 			name := filepath.Base(path)
 			for _, v := range sorted(t, r, f.Vectors) {
@@ -200,7 +200,7 @@ func recorded(t *testing.T, r *rig, dir string) []recordedCall {
 	all := make([]recordedCall, len(paths))
 	for i, path := range paths {
 		c := &all[i]
-		readJSON(t, path, c)
+		testdata.ReadJSON(t, path, c)
 		c.file = filepath.Base(path)
 		var req request
 		if err := r.request.Decode([]byte(c.Body), &req); err != nil {
@@ -240,18 +240,7 @@ func recordedNetwork(t *testing.T, dir string) *eth2.Network {
 			Root eth2.Root `json:"genesis_validators_root"`
 		} `json:"data"`
 	}
-	readJSON(t, filepath.Join(dir, "GENESIS.json"), &genesis)
+	testdata.ReadJSON(t, filepath.Join(dir, "GENESIS.json"), &genesis)
 	n.GenesisValidatorsRoot = genesis.Data.Root
 	return n
-}
-
-func readJSON(t *testing.T, path string, v any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
 }

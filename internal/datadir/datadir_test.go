@@ -45,19 +45,7 @@ func TestEveryNetworkSurvivesTheFolder(t *testing.T) {
 	networks["mainnet with a fork at another time"] = later
 
 	for name, want := range networks {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "data")
-			if err := datadir.Create(path, want, nothing); err != nil {
-				t.Fatal(err)
-			}
-			_, got, err := datadir.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("network (-made +opened):\n%s", diff)
-			}
-		})
+		t.Run(name, func(t *testing.T) { mustSurvive(t, want) })
 	}
 }
 
@@ -177,17 +165,7 @@ func TestTheNetworkOfARecordedChainSurvives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, want, nothing); err != nil {
-		t.Fatal(err)
-	}
-	_, got, err := datadir.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("network (-made +opened):\n%s", diff)
-	}
+	mustSurvive(t, want)
 }
 
 func TestANetworkThatCannotBeWrittenMakesNoFolder(t *testing.T) {
@@ -329,4 +307,20 @@ func edit(t *testing.T, path, from, to string) {
 		t.Fatalf("%s does not contain %q:\n%s", path, from, text)
 	}
 	write(t, path, strings.Replace(string(text), from, to, 1))
+}
+
+// mustSurvive makes a folder for a network and reads it back the same.
+func mustSurvive(t *testing.T, want *eth2.Network) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data")
+	if err := datadir.Create(path, want, nothing); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := datadir.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("network (-made +opened):\n%s", diff)
+	}
 }

@@ -4,6 +4,7 @@
 package testdata
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,18 @@ func Path(t testing.TB, name string) string {
 		t.Skipf("shared test data missing (set SECURE_SIGNER_TESTDATA): %v", err)
 	}
 	return path
+}
+
+// ReadJSON reads a file into v, or fails the test.
+func ReadJSON(t testing.TB, path string, v any) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
 }
 
 // moduleRoot walks up to the go.mod of the product, also from the test module
