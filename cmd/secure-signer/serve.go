@@ -65,7 +65,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")
 	flags.Uint16Var(&f.metricsPort, "metrics-listen-port", 9001, "their `port`; 0 takes a free one")
 	flags.StringVar(&f.newKeyFloor, "new-key-floor", "clock", "what a key that arrives without history may sign: clock (nothing at or before now) or none (devnets only)")
-	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", "1", "refuse blocks and votes further past the clock than this many `epochs`, or off")
+	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "refuse blocks and votes further past the clock than this many `epochs`, or off")
 	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
