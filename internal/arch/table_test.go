@@ -28,10 +28,9 @@ const (
 // only cmd imports rooms.
 var table = map[string]rule{
 	// Leaves.
-	"bls":      {outside: []string{blst}},
-	"eth2":     {},
-	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
-	"record":   {},
+	"bls":    {outside: []string{blst}},
+	"eth2":   {},
+	"record": {},
 
 	// Rooms of the record store.
 	"record/recordtest": {ours: []string{"record"}, outside: []string{goCmp}},
@@ -39,6 +38,7 @@ var table = map[string]rule{
 	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
 	// Rules and keeping.
+	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
 	"vault":    {ours: []string{"bls", "internal/durable"}, outside: []string{xCrypto}},
 
