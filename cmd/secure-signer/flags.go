@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-signer/secure-signer/custody"
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/slashing"
+)
+
+// serveFlags are the flags of serve, in groups.
+type serveFlags struct {
+	dataDir         string
+	passphraseFile  string
+	httpHost        string
+	httpPort        uint16
+	metricsHost     string
+	metricsPort     uint16
+	newKeyFloor     string
+	maxFutureEpochs string
+	allow           []string
+	logLevel        string
+	logFormat       string
+}
+
+// define adds the flags to serve.
+func (f *serveFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` made by init")
+	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential "+credential+", else asked for")
+	flags.StringVar(&f.httpHost, "http-listen-host", "127.0.0.1", "`address` of the signing and keymanager API")
+	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")
+	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")
+	flags.Uint16Var(&f.metricsPort, "metrics-listen-port", 9001, "their `port`; 0 takes a free one")
+	flags.StringVar(&f.newKeyFloor, "new-key-floor", "clock", "what a key that arrives without history may sign: clock (nothing at or before now) or none (devnets only)")
+	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "refuse blocks and votes further past the clock than this many `epochs`, or off")
+	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+}
+
+func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level %q: use debug, info, warn or error", cli.ErrUsage, f.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("%w: --log-format %q: use text or json", cli.ErrUsage, f.logFormat)
+}
+
+// parse turns the flags that decide what is signed into what decides it.
+func (f serveFlags) parse() (slashing.Config, []eth2.Kind, custody.Floor, error) {
+	var c slashing.Config
+	if f.maxFutureEpochs == "off" {
+		c.Unbounded = true
+	} else {
+		n, err := strconv.ParseUint(f.maxFutureEpochs, 10, 64)
+		if err != nil || n > math.MaxInt32 {
+			return c, nil, 0, fmt.Errorf("%w: --max-future-epochs %q: use a number of epochs, or off", cli.ErrUsage, f.maxFutureEpochs)
+		}
+		c.MaxFutureEpochs = n
+	}
+	var allowed []eth2.Kind
+	for _, name := range f.allow {
+		kind, err := eth2.ParseKind(name)
+		if err != nil || kind != eth2.KindDeposit && kind != eth2.KindVoluntaryExit {
+			return c, nil, 0, fmt.Errorf("%w: --allow %q: use DEPOSIT or VOLUNTARY_EXIT; everything else is allowed", cli.ErrUsage, name)
+		}
+		allowed = append(allowed, kind)
+	}
+	floor, err := custody.ParseFloor(f.newKeyFloor)
+	if err != nil {
+		return c, nil, 0, fmt.Errorf("%w: --new-key-floor: %w", cli.ErrUsage, err)
+	}
+	return c, allowed, floor, nil
+}
