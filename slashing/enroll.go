@@ -3,7 +3,6 @@ package slashing
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/secure-signer/secure-signer/bls"
 )
@@ -47,8 +46,20 @@ func (g *Guard) Enroll(ctx context.Context, pub bls.PublicKey, origin Origin) er
 	default:
 		return fmt.Errorf("unknown origin %d of key %v", origin, pub)
 	}
+	return g.enroll(ctx, pub, floors, origin == WithHistory)
+}
+
+// EnrollAt is Enroll for keys that an operator holds and of which the history is
+// lost: each starts at these floors, or where its record says if that is higher.
+func (g *Guard) EnrollAt(ctx context.Context, pubs []bls.PublicKey, floors Floors) error {
+	return summary("enrolled", eachKey(pubs, func(pub bls.PublicKey) error {
+		return g.enroll(ctx, pub, floors, false)
+	}))
+}
+
+func (g *Guard) enroll(ctx context.Context, pub bls.PublicKey, floors Floors, mustExist bool) error {
 	return g.change(ctx, pub, func(s State, exists bool) (State, error) {
-		if origin == WithHistory && !exists {
+		if mustExist && !exists {
 			return s, fmt.Errorf("%w of %v: no history of it was imported", ErrNoRecord, pub)
 		}
 		s.disabled = false
@@ -56,25 +67,17 @@ func (g *Guard) Enroll(ctx context.Context, pub bls.PublicKey, origin Origin) er
 	})
 }
 
-// RaiseAll raises the floors of every record to the clock at a time: nothing of
-// before is signed again. It is for a store that is not certain of its newest
-// records, and for a restored one. It may be repeated; until it returns nil some
-// records may not have been raised.
-func (g *Guard) RaiseAll(ctx context.Context, at time.Time) error {
-	floors, err := g.clockFloors(at)
-	if err != nil {
-		return err
-	}
-	var pubs []bls.PublicKey
-	for e, err := range g.store.List(ctx) {
+// RaiseAll raises the floors of every record: nothing at or below them is signed
+// again. It is for a store that is not certain of its newest records, and for a
+// restored one: SignedUntil gives what such a one may have forgotten. It may be
+// repeated; until it returns nil some records may not have been raised.
+func (g *Guard) RaiseAll(ctx context.Context, by Floors) error {
+	var keys []bls.PublicKey
+	for k, err := range g.States(ctx) {
 		if err != nil {
-			return fmt.Errorf("list slashing records: %w", err)
+			return err
 		}
-		if pub, ok := g.publicKey(e.Key); ok {
-			pubs = append(pubs, pub)
-		}
+		keys = append(keys, k.PublicKey)
 	}
-	return summary("raised", eachKey(pubs, func(pub bls.PublicKey) error {
-		return g.change(ctx, pub, func(s State, _ bool) (State, error) { return s.Raise(floors), nil })
-	}))
+	return g.Raise(ctx, keys, by)
 }

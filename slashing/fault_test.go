@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
@@ -169,8 +170,11 @@ func TestEveryOperationTellsOfEveryFault(t *testing.T) {
 			_, err := importFile(g, file(entry(key(0), `{"slot":"9"}`, "")))
 			return err
 		}, func(s slashing.State) bool { return s.Watermarks().Slot == 9 }},
-		{"RaiseAll", func(g *slashing.Guard) error { return g.RaiseAll(ctx, at(800)()) },
-			func(s slashing.State) bool { return s.Watermarks().Slot == 801 }},
+		{"RaiseAll", func(g *slashing.Guard) error { return g.RaiseAll(ctx, slashing.Floors{HasSlot: true, Slot: 800}) },
+			func(s slashing.State) bool { return s.Watermarks().Slot == 800 }},
+		{"EnrollAt", func(g *slashing.Guard) error {
+			return g.EnrollAt(ctx, []bls.PublicKey{key(0)}, slashing.Floors{HasSlot: true, Slot: 800})
+		}, func(s slashing.State) bool { return s.Watermarks().Slot == 800 }},
 	}
 	faults := map[string]func(*faulty) *func() bool{
 		"persists and fails":   func(f *faulty) *func() bool { return &f.failButPersist },

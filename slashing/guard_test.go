@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
@@ -302,31 +303,19 @@ func TestEnroll(t *testing.T) {
 
 func TestRaiseAll(t *testing.T) {
 	ctx := context.Background()
-	store := memory.New()
-	g := slashing.New(store, slashing.Config{Network: chain(), Now: at(80)})
-	for i := range byte(100) {
-		if err := g.Enroll(ctx, key(i), slashing.Generated); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g, _ := newGuard(t, 100)
 	if err := g.Disable(ctx, key(3)); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.RaiseAll(ctx, genesis.Add(-time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if got := watermarks(t, g, key(0)); got != (slashing.Floors{}) {
-		t.Errorf("before genesis: watermarks %+v", got)
-	}
+	want := slashing.FloorsThrough(chain(), 10)
 	for range 2 {
-		if err := g.RaiseAll(ctx, at(80)()); err != nil {
+		if err := g.RaiseAll(ctx, want); err != nil {
 			t.Fatal(err)
 		}
-		if err := g.RaiseAll(ctx, at(40)()); err != nil { // lowers nothing
+		if err := g.RaiseAll(ctx, slashing.FloorsThrough(chain(), 5)); err != nil { // lowers nothing
 			t.Fatal(err)
 		}
 	}
-	want := slashing.Floors{HasSlot: true, Slot: 81, HasSource: true, Source: 9, HasTarget: true, Target: 10}
 	for i := range byte(100) {
 		if got := watermarks(t, g, key(i)); got != want {
 			t.Fatalf("key %d: watermarks %+v, want %+v", i, got, want)
@@ -335,9 +324,135 @@ func TestRaiseAll(t *testing.T) {
 	if s, err := g.State(ctx, key(3)); err != nil || !s.Disabled() {
 		t.Errorf("raising enabled a disabled key (%v)", err)
 	}
-	timelessGuard, _ := newGuard(t, 1)
-	if err := timelessGuard.RaiseAll(ctx, at(80)()); !errors.Is(err, slashing.ErrClockUnknown) {
-		t.Errorf("without a time of genesis: %v", err)
+}
+
+func TestEnrollAtStartsKeysWhoseHistoryIsLost(t *testing.T) {
+	ctx := context.Background()
+	g := slashing.New(memory.New(), slashing.Config{Network: chain(), Now: at(80), MaxFutureEpochs: 1})
+	if _, err := importFile(g, file(entry(key(1), `{"slot":"500"}`, ""))); err != nil {
+		t.Fatal(err)
+	}
+	floors := slashing.FloorsThrough(chain(), 10)
+	if err := g.EnrollAt(ctx, []bls.PublicKey{key(0), key(1)}, floors); err != nil {
+		t.Fatal(err)
+	}
+	if got := watermarks(t, g, key(0)); got != floors {
+		t.Errorf("a key of which nothing is known: watermarks %+v, want %+v", got, floors)
+	}
+	floors.Slot = 500
+	if got := watermarks(t, g, key(1)); got != floors {
+		t.Errorf("a key with a higher history: watermarks %+v, want %+v", got, floors)
+	}
+	if err := vote(10, 11, 1).record(g, key(0)); err != nil {
+		t.Errorf("the first duty above the floors: %v", err)
+	}
+}
+
+// TestSignedUntilIsAboveAllThatIsAllowed asks for every message that a Guard
+// allows until a time, and then for what conflicts with it, of a Guard that knows
+// nothing but the floors of that time.
+func TestSignedUntilIsAboveAllThatIsAllowed(t *testing.T) {
+	for _, bound := range []uint64{0, 1, 3} {
+		for _, slot := range []eth2.Slot{0, 7, 8, 83} {
+			cfg := slashing.Config{Network: chain(), Now: at(slot), MaxFutureEpochs: bound}
+			floors, err := slashing.New(memory.New(), cfg).SignedUntil(cfg.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			restored, _ := newGuard(t, 1)
+			if err := restored.RaiseAll(context.Background(), floors); err != nil {
+				t.Fatal(err)
+			}
+			allowed := 0
+			last := chain().EpochOf(slot) + eth2.Epoch(bound)
+			for m, conflicts := range messages(last + 1) { // the clock refuses the last epoch
+				if m.record(mustEnroll(t, cfg), key(0)) != nil {
+					continue
+				}
+				allowed++
+				for _, conflict := range conflicts {
+					if err := conflict.record(restored, key(0)); !errors.Is(err, slashing.ErrSlashable) {
+						t.Errorf("bound %d, slot %d: %v was allowed, and now %v: %v", bound, slot, m, conflict, err)
+					}
+				}
+			}
+			if floors.Target != last || allowed == 0 {
+				t.Errorf("bound %d, slot %d: floors %+v, want no epoch after %d; %d messages allowed", bound, slot, floors, last, allowed)
+			}
+		}
+	}
+}
+
+// messages yields every block and vote of the epochs until last, and what
+// conflicts with each.
+func messages(last eth2.Epoch) iter.Seq2[message, []message] {
+	return func(yield func(message, []message) bool) {
+		for slot := range chain().FirstSlot(last + 1) {
+			if !yield(block(slot, 1), []message{block(slot, 2)}) {
+				return
+			}
+		}
+		for target := range last + 1 {
+			for source := range max(target, 1) {
+				conflicts := []message{vote(source, target, 2)}
+				if source > 0 {
+					conflicts = append(conflicts, vote(source-1, target+1, 2))
+				}
+				if !yield(vote(source, target, 1), conflicts) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func mustEnroll(t *testing.T, cfg slashing.Config) *slashing.Guard {
+	t.Helper()
+	g := slashing.New(memory.New(), cfg)
+	if err := g.Enroll(context.Background(), key(0), slashing.Generated); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestSignedUntil(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  slashing.Config
+		at   time.Time
+		want eth2.Epoch
+		err  error
+	}{
+		{"before genesis the clock stands at epoch 0", slashing.Config{Network: chain(), MaxFutureEpochs: 1}, genesis.Add(-time.Hour), 1, nil},
+		{"without a bound, the default one is assumed", slashing.Config{Network: chain(), Unbounded: true}, at(80)(), 11, nil},
+		{"an absurd bound does not wrap around", slashing.Config{Network: chain(), MaxFutureEpochs: math.MaxUint64}, at(80)(), math.MaxUint64, nil},
+		{"without a time of genesis there are none", slashing.Config{Network: timeless(), MaxFutureEpochs: 1}, at(80)(), 0, slashing.ErrClockUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := slashing.New(memory.New(), tt.cfg).SignedUntil(tt.at)
+			if got.Target != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("epoch %d, %v; want %d, %v", got.Target, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+func TestFloorsThrough(t *testing.T) {
+	for _, tt := range []struct {
+		last   eth2.Epoch
+		slot   eth2.Slot
+		source eth2.Epoch
+	}{
+		{0, 7, 0},
+		{1, 15, 0},
+		{10, 87, 9},
+		{math.MaxUint64 / 8, math.MaxUint64, math.MaxUint64/8 - 1},
+		{math.MaxUint64, math.MaxUint64, math.MaxUint64 - 1},
+	} {
+		want := slashing.Floors{HasSlot: true, Slot: tt.slot, HasSource: true, Source: tt.source, HasTarget: true, Target: tt.last}
+		if got := slashing.FloorsThrough(chain(), tt.last); got != want {
+			t.Errorf("epoch %d: %+v, want %+v", tt.last, got, want)
+		}
 	}
 }
 
@@ -458,7 +573,7 @@ func (l listFails) List(ctx context.Context) iter.Seq2[record.Entry, error] {
 func TestAListThatEndsEarlyIsAnError(t *testing.T) {
 	_, inner := newGuard(t, 2)
 	g := slashing.New(listFails{inner}, slashing.Config{Network: chain(), Now: at(80)})
-	if err := g.RaiseAll(context.Background(), at(80)()); !errors.Is(err, record.ErrUnavailable) {
+	if err := g.RaiseAll(context.Background(), slashing.Floors{}); !errors.Is(err, record.ErrUnavailable) {
 		t.Errorf("RaiseAll: %v", err)
 	}
 	var out strings.Builder
