@@ -3,7 +3,8 @@
 //
 // Reading is strict, because two parties that read one text differently is how
 // a signer gets tricked: one value and nothing after it, no duplicate member,
-// no nesting beyond MaxDepth, every member that the Go type requires. Unknown
+// no nesting beyond MaxDepth, no more than MaxValues values, every member that
+// the Go type requires. Unknown
 // members are ignored, as clients of a newer API send them. An error names the
 // member by its path ("fork_info.fork.epoch: missing") and repeats no more
 // than a few escaped characters of what was sent. Work and memory are bounded
@@ -22,6 +23,13 @@ import (
 
 // MaxDepth is how many objects and arrays may lie inside one another.
 const MaxDepth = 32
+
+// MaxValues is how many members and elements a document may have in all; what is
+// skipped counts token by token. Nobody sends more: the longest lists are the
+// keys of a keymanager's request and the transactions of a block. A body of
+// digits and commas, however, takes sixteen times its length in memory, and a
+// second for each megabyte.
+const MaxValues = 1 << 18
 
 // A Limit is the error for a body of more than that many bytes.
 type Limit int64

@@ -212,6 +212,41 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 	}
 }
 
+// TestABodyOfNothingButCommasIsCutShort: two requests of 32 MiB took 1.2 GB and
+// kept both processors busy for half a minute.
+func TestABodyOfNothingButCommasIsCutShort(t *testing.T) {
+	names := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%x":0`, i)
+		}
+		return "{" + b.String()[1:] + "}"
+	}
+	for name, value := range map[string]func(n int) [2]string{
+		"a list that is read":    func(n int) [2]string { return [2]string{"names", "[" + strings.Repeat(`"abcd",`, n-1) + `"abcd"]`} },
+		"a list that is skipped": func(n int) [2]string { return [2]string{"extra", "[" + strings.Repeat("0,", n-1) + "0]"} },
+		"names that are skipped": func(n int) [2]string { return [2]string{"extra", names(n / 2)} },
+		"objects that are read": func(n int) [2]string {
+			return [2]string{"votes", "[" + strings.Repeat(`{"epoch":1,"root":"abcd"},`, n/3) + `{"epoch":1,"root":"abcd"}]`}
+		},
+		"objects that are skipped": func(n int) [2]string { return [2]string{"extra", "[" + strings.Repeat("{},", n/2) + "{}]"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n, want := range map[int]bool{MaxValues - 16: true, MaxValues + 16: false} {
+				members, v := valid(), value(n)
+				members[v[0]] = v[1]
+				err := Decode(strings.NewReader(encode(members)), 1<<30, new(body))
+				if want != (err == nil) {
+					t.Errorf("%d values: %v", n, err)
+				}
+				if err != nil && !strings.Contains(err.Error(), "values in one document") {
+					t.Errorf("%d values: %v", n, err)
+				}
+			}
+		})
+	}
+}
+
 func TestDecodeReadsNoFurtherThanItsLimit(t *testing.T) {
 	whole := encode(valid())
 	if err := Decode(strings.NewReader(whole), int64(len(whole)), new(body)); err != nil {

@@ -19,6 +19,7 @@ import (
 type reader struct {
 	tokens jsontext.Decoder
 	buffer bytes.Buffer
+	values int // read so far
 }
 
 func (r *reader) document(s *schema, data []byte, out reflect.Value) *Malformed {
@@ -39,21 +40,34 @@ func (r *reader) document(s *schema, data []byte, out reflect.Value) *Malformed 
 const whitespace = " \t\r\n"
 
 func (r *reader) open(data []byte) {
+	r.values = 0
 	r.buffer = *bytes.NewBuffer(data)
 	r.tokens.Reset(&r.buffer)
 }
 
 func (r *reader) value(s *schema, out reflect.Value) *Malformed {
+	if err := r.count(); err != nil {
+		return err
+	}
+	for s.shape == pointer {
+		out.Set(reflect.New(out.Type().Elem()))
+		s, out = s.elem, out.Elem()
+	}
 	switch s.shape {
 	case object:
 		return r.object(s, out)
 	case array:
 		return r.array(s, out)
-	case pointer:
-		out.Set(reflect.New(out.Type().Elem()))
-		return r.value(s.elem, out.Elem())
 	}
 	return r.scalar(s.shape, out)
+}
+
+// count is called for each value before it is kept.
+func (r *reader) count() *Malformed {
+	if r.values++; r.values > MaxValues {
+		return &Malformed{Problem: fmt.Sprintf("more than %d values in one document", MaxValues)}
+	}
+	return nil
 }
 
 func (r *reader) object(s *schema, out reflect.Value) *Malformed {
@@ -234,6 +248,9 @@ func (r *reader) skip() *Malformed {
 	for {
 		if _, err := r.tokens.ReadToken(); err != nil {
 			return r.malformed(err)
+		}
+		if err := r.count(); err != nil {
+			return err
 		}
 		switch d := r.tokens.StackDepth(); {
 		case d > MaxDepth:
