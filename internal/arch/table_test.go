@@ -28,6 +28,7 @@ const (
 // only cmd imports rooms.
 var table = map[string]rule{
 	// Leaves.
+	"attest": {},
 	"bls":    {outside: []string{blst}},
 	"eth2":   {},
 	"record": {},
@@ -43,24 +44,26 @@ var table = map[string]rule{
 	"vault":    {ours: []string{"bls", "internal/durable"}, outside: []string{xCrypto}},
 
 	// The service.
-	"signer":  {ours: []string{"bls", "eth2"}},
-	"policy":  {ours: []string{"bls", "eth2", "signer"}},
-	"custody": {ours: []string{"bls", "slashing", "vault"}},
+	"signer":    {ours: []string{"bls", "eth2"}},
+	"admission": {ours: []string{"eth2"}},
+	"policy":    {ours: []string{"bls", "eth2", "signer"}},
+	"custody":   {ours: []string{"bls", "slashing", "vault"}},
 
 	// Edges.
-	"web3signer": {ours: []string{"bls", "eth2", "signer", "internal/httpjson"}, outside: []string{goJSON}},
+	"web3signer": {ours: []string{"bls", "eth2", "signer", "admission", "internal/httpjson"}, outside: []string{goJSON}},
 	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}},
 	"management": {ours: []string{"bls", "eth2", "slashing", "custody", "signer", "internal/httpjson"}},
 
 	// What several need and nobody outside should import.
 	"internal/arch":      {},
+	"internal/beacon":    {ours: []string{"eth2"}, outside: []string{goJSON}},
 	"internal/bench":     {ours: []string{"bls", "eth2"}},
 	"internal/cli":       {ours: []string{"internal/config"}, outside: []string{cobra}},
 	"internal/config":    {outside: []string{cobra, pflag, goYAML, xTerm}},
 	"internal/datadir":   {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
 	"internal/durable":   {},
 	"internal/httpjson":  {outside: []string{goJSON}},
-	"internal/telemetry": {ours: []string{"bls", "eth2", "signer"}, outside: []string{prom, promModel}},
+	"internal/telemetry": {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/testdata":  {},
 }
 
