@@ -20,6 +20,7 @@ const (
 	ReasonBelowFloor        Reason = "below_floor"
 	ReasonSourceAfterTarget Reason = "source_after_target"
 	ReasonTooFarFuture      Reason = "too_far_future"
+	ReasonHighWatermark     Reason = "high_watermark"
 	ReasonKeyDisabled       Reason = "key_disabled"
 	ReasonNoRecord          Reason = "no_record"
 	ReasonForeignChain      Reason = "foreign_chain"
@@ -49,7 +50,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonDoubleBlock, ReasonDoubleVote, ReasonSurroundVote, ReasonBelowWatermark,
-		ReasonBelowFloor, ReasonSourceAfterTarget, ReasonTooFarFuture, ReasonKeyDisabled,
+		ReasonBelowFloor, ReasonSourceAfterTarget, ReasonTooFarFuture, ReasonHighWatermark, ReasonKeyDisabled,
 		ReasonNoRecord, ReasonForeignChain,
 		ReasonMalformedRequest, ReasonBodyTooLarge, ReasonInvalidMessage, ReasonUnknownFork,
 		ReasonSigningRootMismatch, ReasonPubkeyMismatch,

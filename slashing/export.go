@@ -28,19 +28,14 @@ func (g *Guard) Export(ctx context.Context, w io.Writer, only func(bls.PublicKey
 	if err != nil {
 		return err
 	}
-	for e, err := range g.store.List(ctx) {
+	for k, err := range g.States(ctx) {
 		if err != nil {
-			return fmt.Errorf("list slashing records: %w", err)
+			return err
 		}
-		pub, ok := g.publicKey(e.Key)
-		if !ok || only != nil && !only(pub) {
+		if only != nil && !only(k.PublicKey) {
 			continue
 		}
-		var s State
-		if err := s.UnmarshalBinary(e.Value); err != nil {
-			return fmt.Errorf("read the slashing record of %v: %w", pub, err)
-		}
-		if err := writeJSON(enc, s.interchange(pub)); err != nil {
+		if err := writeJSON(enc, k.State.interchange(k.PublicKey)); err != nil {
 			return err
 		}
 	}

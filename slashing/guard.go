@@ -47,6 +47,8 @@ type Config struct {
 	MaxFutureEpochs uint64
 	Unbounded       bool
 
+	HighWatermark HighWatermark // nothing at or past it is signed
+
 	Now func() time.Time // nil is time.Now
 }
 
@@ -64,6 +66,7 @@ type Guard struct {
 
 	maxFutureEpochs uint64
 	unbounded       bool
+	highWatermark   HighWatermark
 }
 
 // New returns a Guard over store.
@@ -74,6 +77,7 @@ func New(store record.Store, cfg Config) *Guard {
 	return &Guard{
 		store: store, network: cfg.Network, now: cfg.Now,
 		maxFutureEpochs: cfg.MaxFutureEpochs, unbounded: cfg.Unbounded,
+		highWatermark: cfg.HighWatermark,
 	}
 }
 
@@ -91,12 +95,18 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 	switch m := m.(type) {
 	case *eth2.Block:
 		slot := m.Slot()
+		if err := g.highWatermark.CheckBlock(slot); err != nil {
+			return err
+		}
 		if err := g.checkClock("block", g.network.EpochOf(slot)); err != nil {
 			return err
 		}
 		return g.sign(ctx, pub, func(s State) (State, error) { return s.Propose(slot, root) })
 	case *eth2.Attestation:
 		source, target := m.Data.Source.Epoch, m.Data.Target.Epoch
+		if err := g.highWatermark.CheckAttestation(source, target); err != nil {
+			return err
+		}
 		if err := g.checkClock("attestation target", target); err != nil {
 			return err
 		}
@@ -131,6 +141,9 @@ func (g *Guard) Disable(ctx context.Context, pub bls.PublicKey) error {
 		return s, nil
 	})
 }
+
+// HighWatermark returns where this Guard stops to sign.
+func (g *Guard) HighWatermark() HighWatermark { return g.highWatermark }
 
 // State returns what is remembered of pub, or ErrNoRecord.
 func (g *Guard) State(ctx context.Context, pub bls.PublicKey) (State, error) {

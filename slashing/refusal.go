@@ -30,6 +30,7 @@ const (
 	reasonBelowFloor        = "below_floor"         // what was signed there was never known
 	reasonSourceAfterTarget = "source_after_target" // no such vote
 	reasonTooFarFuture      = "too_far_future"      // would make everything until then unsignable
+	reasonHighWatermark     = "high_watermark"      // this signer stops before it
 	reasonKeyDisabled       = "key_disabled"
 	reasonNoRecord          = "no_record"
 )
@@ -47,7 +48,7 @@ func (r *Refusal) Error() string { return r.err.Error() }
 
 // Reason returns the machine-readable cause: double_block, double_vote,
 // surround_vote, below_watermark, below_floor, source_after_target,
-// too_far_future, key_disabled or no_record.
+// too_far_future, high_watermark, key_disabled or no_record.
 func (r *Refusal) Reason() string { return r.reason }
 
 // Unwrap makes every Refusal ErrSlashable.

@@ -105,6 +105,22 @@ func (s State) Raise(by Floors) State {
 // because it has been deleted or has never been enrolled.
 func (s State) Disabled() bool { return s.disabled }
 
+// LastBlock returns the last block signed here, with its signing root. It is false
+// if there was none.
+func (s State) LastBlock() (slot eth2.Slot, root eth2.Root, ok bool) {
+	return s.block.slot, s.block.root, s.block.present
+}
+
+// LastAttestation returns the last attestation signed here, with its signing root.
+// It is false if there was none.
+func (s State) LastAttestation() (source, target eth2.Epoch, root eth2.Root, ok bool) {
+	a := s.attestation
+	return a.source, a.target, a.root, a.present
+}
+
+// Floors returns the bounds that come from elsewhere than from signing here.
+func (s State) Floors() Floors { return s.floors }
+
 // Watermarks returns the higher of what was signed and what the floors say.
 func (s State) Watermarks() Floors {
 	return s.floors.raised(Floors{

@@ -39,6 +39,12 @@ type Config struct {
 
 	Log         *slog.Logger // slog.Default if nil
 	Observe     func(kind eth2.Kind, reason signer.Reason, took time.Duration)
+	// Gate is where decoded requests wait for their turn; nil is one of the
+	// default size.
+	Gate *admission.Gate
+
+	HighWatermark *HighWatermark // where the signer stops; nil: nowhere
+
 	UnknownFork func() // a message was signed under a fork newer than the network's schedule
 }
 
@@ -83,6 +89,7 @@ func New(cfg Config) *Handler {
 	})
 	return h
 }
+	h.route("/api/v1/eth2/highWatermark", http.MethodGet, h.highWatermark)
 
 // route serves one method of a path, and says so to any other.
 func (h *Handler) route(path, method string, serve http.HandlerFunc) {

@@ -18,6 +18,7 @@ var statuses = map[signer.Reason]int{
 	signer.ReasonBelowFloor:        http.StatusPreconditionFailed,
 	signer.ReasonSourceAfterTarget: http.StatusPreconditionFailed,
 	signer.ReasonTooFarFuture:      http.StatusPreconditionFailed,
+	signer.ReasonHighWatermark:     http.StatusPreconditionFailed,
 	signer.ReasonKeyDisabled:       http.StatusPreconditionFailed,
 	signer.ReasonNoRecord:          http.StatusPreconditionFailed,
 	signer.ReasonForeignChain:      http.StatusPreconditionFailed,

@@ -25,6 +25,8 @@ type serveFlags struct {
 	metricsPort     uint16
 	newKeyFloor     string
 	maxFutureEpochs string
+	stopEpoch       optional[eth2.Epoch]
+	stopSlot        optional[eth2.Slot]
 	allow           []string
 	logLevel        string
 	logFormat       string
@@ -41,6 +43,8 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Uint16Var(&f.metricsPort, "metrics-listen-port", 9001, "their `port`; 0 takes a free one")
 	flags.StringVar(&f.newKeyFloor, "new-key-floor", "clock", "what a key that arrives without history may sign: clock (nothing at or before now) or none (devnets only)")
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "refuse blocks and votes further past the clock than this many `epochs`, or off")
+	flags.Var(&f.stopEpoch, "high-watermark-epoch", "sign no vote from or to this `epoch` or a later one, and no block of it")
+	flags.Var(&f.stopSlot, "high-watermark-slot", "sign no block at this `slot` or a later one, and no vote of its epoch")
 	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")

@@ -119,6 +119,8 @@ func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
 		Log:         d.log,
 		Observe:     metrics.Observe,
 		UnknownFork: metrics.UnknownFork,
+
+		HighWatermark: stopsAt(d.guard),
 	})
 }
 

@@ -120,6 +120,7 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	}
 	guardConfig.Network = d.network
 	guardConfig.Now = time.Now
+	guardConfig.HighWatermark = slashing.StopAt(d.network, f.stopEpoch.value, f.stopSlot.value)
 	d.guard = slashing.New(d.journal, guardConfig)
 	if err := d.settle(); err != nil {
 		return nil, err

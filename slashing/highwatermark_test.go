@@ -1,0 +1,126 @@
+package slashing_test
+
+import (
+	"math/big"
+	"testing"
+
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/slashing"
+)
+
+// corners are the numbers around which comparisons go wrong.
+var corners = []uint64{
+	0, 1, 2, 31, 32, 33, 63, 64, 65, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32,
+	1<<59 - 1, 1 << 59, 1<<59 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, maxUint64 - 1, maxUint64,
+}
+
+// before compares as numbers, whatever a machine's words do.
+func before(a, b uint64) bool {
+	return new(big.Int).SetUint64(a).Cmp(new(big.Int).SetUint64(b)) < 0
+}
+
+func TestNothingAtOrPastTheHighWatermarkIsSigned(t *testing.T) {
+	for _, mark := range corners {
+		h := slashing.HighWatermark{Set: true, Slot: eth2.Slot(mark), Epoch: eth2.Epoch(mark)}
+		for _, a := range corners {
+			if got := h.CheckBlock(eth2.Slot(a)) == nil; got != before(a, mark) {
+				t.Errorf("watermark %d, block at slot %d: allowed %v", mark, a, got)
+			}
+			for _, b := range corners {
+				err := h.CheckAttestation(eth2.Epoch(a), eth2.Epoch(b))
+				if got := err == nil; got != (before(a, mark) && before(b, mark)) {
+					t.Errorf("watermark %d, vote from %d to %d: allowed %v", mark, a, b, got)
+				}
+				if err != nil && reasonOf(t, err) != "high_watermark" {
+					t.Errorf("reason of %v", err)
+				}
+			}
+		}
+	}
+}
+
+func TestWithoutAHighWatermarkNothingStops(t *testing.T) {
+	h := slashing.HighWatermark{Slot: 5, Epoch: 5}
+	for _, n := range corners {
+		if err := h.CheckBlock(eth2.Slot(n)); err != nil {
+			t.Error(err)
+		}
+		if err := h.CheckAttestation(eth2.Epoch(n), eth2.Epoch(n)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBlocksAndVotesOfAnEpochStopTogether gives one of the two numbers, and looks
+// for a block that is signed of an epoch whose votes are not.
+func TestBlocksAndVotesOfAnEpochStopTogether(t *testing.T) {
+	n := timeless()
+	for _, mark := range corners {
+		epoch, slot := eth2.Epoch(mark), eth2.Slot(mark)
+		for name, h := range map[string]slashing.HighWatermark{
+			"epoch": slashing.StopAt(n, &epoch, nil),
+			"slot":  slashing.StopAt(n, nil, &slot),
+		} {
+			if !h.Set || name == "epoch" && h.Epoch != epoch || name == "slot" && h.Slot != slot {
+				t.Errorf("%s %d alone: %+v", name, mark, h)
+			}
+			for _, s := range corners {
+				s := eth2.Slot(s)
+				voteStops := h.CheckAttestation(0, n.EpochOf(s)) != nil
+				blockStops := h.CheckBlock(s) != nil
+				if blockStops && !voteStops && s != maxUint64 { // past the last epoch that has a first slot
+					t.Errorf("%s %d alone: a block at slot %d stops, and votes of its epoch go on", name, mark, s)
+				}
+				if name == "epoch" && voteStops != blockStops && s != maxUint64 {
+					t.Errorf("epoch %d alone: slot %d: votes stop %v, blocks stop %v", mark, s, voteStops, blockStops)
+				}
+			}
+		}
+		if h := slashing.StopAt(n, &epoch, &slot); h != (slashing.HighWatermark{Set: true, Slot: slot, Epoch: epoch}) {
+			t.Errorf("both: %+v", h)
+		}
+	}
+	if h := slashing.StopAt(n, nil, nil); h != (slashing.HighWatermark{}) {
+		t.Errorf("neither: %+v", h)
+	}
+}
+
+func TestAGuardStopsAtItsHighWatermark(t *testing.T) {
+	_, store := newGuard(t, 1)
+	g := slashing.New(store, slashing.Config{Network: timeless(), HighWatermark: slashing.HighWatermark{Set: true, Slot: 320, Epoch: 10}})
+	for _, step := range []struct {
+		ask  message
+		want string
+	}{
+		{vote(8, 9, 1), ""},
+		{vote(8, 10, 1), "high_watermark"},
+		{vote(8, 9, 1), ""}, // a retry below it goes on
+		{vote(10, 11, 1), "high_watermark"},
+		{block(319, 1), ""},
+		{block(320, 1), "high_watermark"},
+		{block(maxUint64, 1), "high_watermark"},
+		{block(319, 1), ""},
+	} {
+		err := step.ask.record(g, key(0))
+		if got := reasonOf(t, err); got != step.want {
+			t.Errorf("%v: reason %q (%v), want %q", step.ask, got, err, step.want)
+		}
+	}
+	// What was refused has left nothing behind: another signer on the same store
+	// begins exactly there.
+	next := slashing.New(store, slashing.Config{Network: timeless()})
+	for _, m := range []message{vote(8, 10, 2), block(320, 2)} {
+		if err := m.record(next, key(0)); err != nil {
+			t.Errorf("%v by the next signer: %v", m, err)
+		}
+	}
+	// What was signed past it elsewhere is not signed again here.
+	for _, m := range []message{vote(8, 10, 2), block(320, 2)} {
+		if got := reasonOf(t, m.record(g, key(0))); got != "high_watermark" {
+			t.Errorf("%v again: reason %q", m, got)
+		}
+	}
+	if got := g.HighWatermark(); got.Slot != 320 || got.Epoch != 10 {
+		t.Errorf("HighWatermark: %+v", got)
+	}
+}
