@@ -22,9 +22,13 @@ const (
 	smallBody = 16 << 10
 
 	// largeBodies is how much memory all buffers above smallBody may take
-	// together; two bodies of the greatest size fit. What is decoded from them
-	// takes up to eight times as much, if it is made of numbers of one digit.
+	// together; two bodies of the greatest size fit.
 	largeBodies = 2 * (maxBody + 1)
+
+	// largeTurns is how many of those are decoded and answered at a time. What
+	// is decoded may take sixteen times as much as what was sent, and decoding
+	// more at once than there are processors ends none of them earlier.
+	largeTurns = 2
 )
 
 var errOverloaded = errors.New("too many large bodies at once")
@@ -32,8 +36,15 @@ var errOverloaded = errors.New("too many large bodies at once")
 // bodies reads bodies into memory and bounds what they take of it. A sender
 // pays with bytes: what it only announces reserves nothing.
 type bodies struct {
-	small sync.Pool    // of *[]byte, capacity at most smallBody
-	free  atomic.Int64 // of largeBodies
+	small sync.Pool     // of *[]byte, capacity at most smallBody
+	free  atomic.Int64  // of largeBodies
+	turns chan struct{} // a token for each of largeTurns that is taken
+}
+
+func newBodies() *bodies {
+	b := &bodies{turns: make(chan struct{}, largeTurns)}
+	b.free.Store(largeBodies)
+	return b
 }
 
 // read returns the body of r. It is valid until release is called, which must
@@ -51,13 +62,16 @@ func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) 
 		buffer := make([]byte, 0, smallBody/4)
 		small = &buffer
 	}
-	buffer, large := (*small)[:0], int64(0)
+	buffer, large, turn := (*small)[:0], int64(0), 0
 	release = func() {
 		if large == 0 {
 			*small = buffer
 		}
 		b.small.Put(small)
 		b.free.Add(large)
+		for range turn {
+			<-b.turns
+		}
 	}
 	for {
 		n, err := r.Body.Read(buffer[len(buffer):cap(buffer)])
@@ -66,6 +80,10 @@ func (b *bodies) read(r *http.Request) (body []byte, release func(), err error) 
 		case len(buffer) > maxBody:
 			discard(r)
 			return nil, release, httpjson.Limit(maxBody)
+		case err == io.EOF && large > 0: // only what has come whole gets a turn: a slow sender would keep it
+			b.turns <- struct{}{}
+			turn++
+			return buffer, release, nil
 		case err == io.EOF:
 			return buffer, release, nil
 		case err != nil:

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 )
@@ -21,12 +22,6 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func bodyRequest(r io.Reader) *http.Request {
 	return httptest.NewRequest(http.MethodPost, "/", r)
-}
-
-func newBodies() *bodies {
-	b := new(bodies)
-	b.free.Store(largeBodies)
-	return b
 }
 
 func TestBodiesOfEverySizeAreReadWhole(t *testing.T) {
@@ -79,6 +74,40 @@ func TestLargeBodiesShareWhatThereIs(t *testing.T) {
 	}
 	r.bodies.free.Store(largeBodies)
 	signatureIn(t, r.post(large))
+}
+
+// TestLargeBodiesTakeTurns: many of them, decoded at once, took ten times what
+// they may hold together.
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	b := newBodies()
+	read := func(size int) (release func()) {
+		_, release, err := b.read(bodyRequest(strings.NewReader(strings.Repeat("x", size))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release
+	}
+	var held []func()
+	for range largeTurns {
+		held = append(held, read(smallBody+1))
+	}
+	read(smallBody - 1)() // small ones need no turn
+
+	next := make(chan func())
+	go func() { next <- read(smallBody + 1) }()
+	select {
+	case <-next:
+		t.Fatalf("%d large bodies at a time", largeTurns+1)
+	case <-time.After(50 * time.Millisecond):
+	}
+	held[0]()
+	held[0] = <-next
+	for _, release := range held {
+		release()
+	}
+	if len(b.turns) != 0 || b.free.Load() != largeBodies {
+		t.Errorf("%d turns and %d bytes not given back", len(b.turns), largeBodies-b.free.Load())
+	}
 }
 
 func TestABodyThatIsTooLargeIsToldSo(t *testing.T) {

@@ -54,7 +54,7 @@ type Handler struct {
 	cfg     Config
 	mux     *http.ServeMux
 	request *httpjson.Decoder[request]
-	bodies  bodies
+	bodies  *bodies
 
 	ready    atomic.Bool
 	shutdown atomic.Bool
@@ -77,8 +77,7 @@ func New(cfg Config) *Handler {
 	if cfg.UnknownFork == nil {
 		cfg.UnknownFork = func() {}
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), request: httpjson.NewDecoder[request]()}
-	h.bodies.free.Store(largeBodies)
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), request: httpjson.NewDecoder[request](), bodies: newBodies()}
 
 	h.route("/api/v1/eth2/sign/{identifier}", http.MethodPost, h.sign)
 	h.route("/api/v1/eth2/publicKeys", http.MethodGet, h.publicKeys)
