@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secure-signer/secure-signer/admission"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/internal/telemetry"
@@ -112,6 +113,7 @@ func server(h http.Handler, log *slog.Logger) *http.Server {
 // signing is the Web3Signer API over this daemon's parts.
 func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
 	return web3signer.New(web3signer.Config{
+		Gate:        metrics.Gate(admission.Config{}),
 		Signer:      d.signer,
 		PublicKeys:  d.keyring.PublicKeys,
 		StoreErr:    d.journal.Err,
@@ -150,7 +152,7 @@ func (d *daemon) routes(signing http.Handler) http.Handler {
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
 		StoreErr: d.journal.Err, Head: d.journal.Head, Log: d.log,
 	})))
-	return httpjson.SameOrigin(mux)
+	return httpjson.SameOrigin(httpjson.Origins{}, mux)
 }
 
 func metricsRoutes(metrics *telemetry.Metrics) http.Handler {

@@ -16,8 +16,11 @@ const (
 	ReasonUnauthorized     = "unauthorized"       // 401: no token
 	ReasonForbidden        = "forbidden"          // 403: the wrong token
 	ReasonCrossOrigin      = "cross_origin"       // 403: from a web page
+	ReasonHostNotAllowed   = "host_not_allowed"   // 403: asked under another name
+	ReasonClientNotAllowed = "client_not_allowed" // 403: its certificate is let in no more
 	ReasonNoSuchRoute      = "no_such_route"      // 404
 	ReasonMethodNotAllowed = "method_not_allowed" // 405
+	ReasonReloading        = "reloading"          // 409: one reload at a time
 	ReasonMalformedRequest = "malformed_request"  // 400, the same as signer's
 	ReasonBodyTooLarge     = "body_too_large"     // 413, the same as signer's
 )
@@ -25,8 +28,8 @@ const (
 // Reasons returns the closed list of the reasons above.
 func Reasons() []string {
 	return []string{
-		ReasonUnauthorized, ReasonForbidden, ReasonCrossOrigin, ReasonNoSuchRoute, ReasonMethodNotAllowed,
-		ReasonMalformedRequest, ReasonBodyTooLarge,
+		ReasonUnauthorized, ReasonForbidden, ReasonCrossOrigin, ReasonHostNotAllowed, ReasonClientNotAllowed,
+		ReasonNoSuchRoute, ReasonMethodNotAllowed, ReasonReloading, ReasonMalformedRequest, ReasonBodyTooLarge,
 	}
 }
 

@@ -1,0 +1,70 @@
+package httpjson
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Hosts are the names under which a listener may be asked.
+type Hosts struct {
+	any   bool
+	names map[string]bool
+}
+
+// NewHosts returns loopback's names and those given, with or without a port.
+// The name "*" or "all" stands for any.
+func NewHosts(names ...string) Hosts {
+	h := Hosts{names: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}}
+	for _, name := range names {
+		if name == "*" || strings.EqualFold(name, "all") {
+			h.any = true
+		}
+		h.names[bareHost(name)] = true
+	}
+	return h
+}
+
+// RequireHost lets a request through to next if its Host header names one of the
+// hosts, or the very address that the connection was made to. It is what keeps a
+// web page out whose own name an attacker has resolve to this listener (DNS
+// rebinding): to the browser the listener is then of the page's origin, and only
+// the Host header still tells the page's name. An address is never such a name.
+//
+// The flag is where an operator adds names.
+func RequireHost(hosts Hosts, flag string, next http.Handler) http.Handler {
+	if hosts.any {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := bareHost(r.Host)
+		if !hosts.names[host] && !toItself(r, host) {
+			WriteError(w, http.StatusForbidden, ReasonHostNotAllowed,
+				fmt.Sprintf("the signer is not known as %.100q: if it should be, start it with %s=%.100s", r.Host, flag, host))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// toItself tells whether host is the address that the connection of r was made
+// to: of a listener on all addresses that is any of them.
+func toItself(r *http.Request, host string) bool {
+	at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && host == at.AddrPort().Addr().Unmap().WithZone("").String()
+}
+
+// bareHost is a host without its port, its brackets and its case. An address is
+// written in its one canonical form.
+func bareHost(host string) string {
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		host = bare
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().WithZone("").String()
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
