@@ -146,16 +146,18 @@ func checkClock(network *eth2.Network, now time.Time) error {
 	return nil
 }
 
-// settle raises every floor to now after a start that found the journal's last
-// record torn: what it held, and so what may have been signed, is unknown.
+// settle raises every floor over all that may have been signed until now, after a
+// start that found the journal's last record torn: what it held is unknown.
 func (d *daemon) settle() error {
 	if !d.journal.Unsettled() {
 		return nil
 	}
-	now := time.Now()
-	d.log.Warn("the journal's last record is torn, as after a power cut: every key is held back until the chain has passed this moment",
-		"until", now.UTC().Format(time.RFC3339))
-	if err := d.guard.RaiseAll(context.Background(), now); err != nil {
+	floors, err := d.guard.SignedUntil(time.Now())
+	if err != nil {
+		return fmt.Errorf("the journal's last record is torn, as after a power cut, and without the network's time of genesis the clock does not tell what it may have held: give an epoch after which nothing was signed: secure-signer restore --data-dir %s --floor-epoch N", d.dir.Path())
+	}
+	d.log.Warn("the journal's last record is torn, as after a power cut: every key is held back until the chain has passed this epoch", "epoch", floors.Target)
+	if err := d.guard.RaiseAll(context.Background(), floors); err != nil {
 		return fmt.Errorf("raise every floor after a torn record: %w", err)
 	}
 	return d.journal.Settle(context.Background())
