@@ -43,6 +43,7 @@ const (
 	ReasonLoading          Reason = "loading"
 	ReasonShuttingDown     Reason = "shutting_down"
 	ReasonOverloaded       Reason = "overloaded"
+	ReasonClientGone       Reason = "client_gone"
 	ReasonInternal         Reason = "internal"
 )
 
@@ -55,7 +56,7 @@ func Reasons() []Reason {
 		ReasonMalformedRequest, ReasonBodyTooLarge, ReasonInvalidMessage, ReasonUnknownFork,
 		ReasonSigningRootMismatch, ReasonPubkeyMismatch,
 		ReasonKindNotAllowed, ReasonKeyNotAllowed, ReasonKeyNotFound,
-		ReasonStoreUnavailable, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonInternal,
+		ReasonStoreUnavailable, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonClientGone, ReasonInternal,
 	}
 }
 

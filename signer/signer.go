@@ -83,7 +83,11 @@ func (s *Signer) Sign(ctx context.Context, r Request) (bls.Signature, error) {
 	if err != nil {
 		return bls.Signature{}, err
 	}
-	if err := s.Guard.Record(ctx, r.Key, r.Message, root); err != nil {
+	err = s.Guard.Record(ctx, r.Key, r.Message, root)
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return bls.Signature{}, refuse(ReasonClientGone, err)
+	case err != nil:
 		return bls.Signature{}, refuse(ReasonStoreUnavailable, err)
 	}
 	sig, err := s.Keys.Sign(context.WithoutCancel(ctx), key, root)

@@ -115,6 +115,7 @@ func TestSignAsksInTheOneSafeOrderAndStopsAtTheFirstRefusal(t *testing.T) {
 		{name: "a message that cannot be hashed", message: &eth2.Block{ForkInfo: good.ForkInfo}, steps: []string{"allow", "key"}, reason: signer.ReasonInvalidMessage},
 		{name: "the guard refuses", message: good, parts: parts{refuse: reasoned("double_vote")}, steps: []string{"allow", "key", "record"}, reason: signer.ReasonDoubleVote},
 		{name: "the guard knows nothing", message: good, parts: parts{refuse: errors.New("disk on fire")}, steps: []string{"allow", "key", "record"}, reason: signer.ReasonStoreUnavailable},
+		{name: "the guard gives up for its own sake", message: good, parts: parts{refuse: context.Canceled}, steps: []string{"allow", "key", "record"}, reason: signer.ReasonStoreUnavailable},
 		{name: "the guard gives a reason not of ours", message: good, parts: parts{refuse: reasoned("bad_mood")}, steps: []string{"allow", "key", "record"}, reason: signer.ReasonStoreUnavailable},
 		{name: "the key was removed meanwhile", message: good, parts: parts{broken: bls.ErrRemoved}, steps: []string{"allow", "key", "record", "sign"}, reason: signer.ReasonKeyNotFound},
 		{name: "the keyring was closed meanwhile", message: good, parts: parts{broken: bls.ErrClosed}, steps: []string{"allow", "key", "record", "sign"}, reason: signer.ReasonShuttingDown},
@@ -158,6 +159,18 @@ func TestARegistrationMustNameTheKeyThatSignsIt(t *testing.T) {
 	}
 	if _, err := s.Sign(t.Context(), signer.Request{Key: bls.PublicKey{7}, Message: m}); err != nil {
 		t.Errorf("its own registration: got %v", err)
+	}
+}
+
+func TestAClientThatHangsUpIsNoFaultOfTheStore(t *testing.T) {
+	n := mainnet(t)
+	p := parts{refuse: context.Canceled}
+	s := signer.Signer{Network: n, Keys: &p, Guard: &p, Policy: &p}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var refusal *signer.Refusal
+	if _, err := s.Sign(ctx, signer.Request{Message: attestation(n)}); !errors.As(err, &refusal) || refusal.Reason != signer.ReasonClientGone {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -8,6 +8,10 @@
 // it is answered. Memory that large bodies may hold is bounded, whoever sends
 // them. No request makes it panic.
 //
+// When more is asked of it than the signer can do, requests wait for their turn
+// in the order of package admission once they are decoded: before that nobody
+// knows how urgent they are. Decoding one costs a tenth of signing it.
+//
 // It does not decide what may be signed (package signer does), does not
 // authenticate, and leaves time-outs and header limits to its http.Server.
 //
@@ -22,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/secure-signer/secure-signer/admission"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
@@ -34,17 +39,17 @@ type Config struct {
 	Signer     *signer.Signer
 	PublicKeys func() []bls.PublicKey // in service, sorted
 
-	StoreErr func() error   // why records cannot be made durable, for /healthcheck; nil where they can
-	Degraded func() []Check // what /healthcheck shows besides; none of it takes the signer down
-
-	Log         *slog.Logger // slog.Default if nil
-	Observe     func(kind eth2.Kind, reason signer.Reason, took time.Duration)
 	// Gate is where decoded requests wait for their turn; nil is one of the
 	// default size.
 	Gate *admission.Gate
 
 	HighWatermark *HighWatermark // where the signer stops; nil: nowhere
 
+	StoreErr func() error   // why records cannot be made durable, for /healthcheck; nil where they can
+	Degraded func() []Check // what /healthcheck shows besides; none of it takes the signer down
+
+	Log         *slog.Logger // slog.Default if nil
+	Observe     func(kind eth2.Kind, reason signer.Reason, took time.Duration)
 	UnknownFork func() // a message was signed under a fork newer than the network's schedule
 }
 
@@ -62,6 +67,9 @@ type Handler struct {
 
 // New returns a handler that is not ready yet.
 func New(cfg Config) *Handler {
+	if cfg.Gate == nil {
+		cfg.Gate = admission.New(admission.Config{})
+	}
 	if cfg.StoreErr == nil {
 		cfg.StoreErr = func() error { return nil }
 	}
@@ -81,6 +89,7 @@ func New(cfg Config) *Handler {
 
 	h.route("/api/v1/eth2/sign/{identifier}", http.MethodPost, h.sign)
 	h.route("/api/v1/eth2/publicKeys", http.MethodGet, h.publicKeys)
+	h.route("/api/v1/eth2/highWatermark", http.MethodGet, h.highWatermark)
 	h.route("/upcheck", http.MethodGet, h.upcheck)
 	h.route("/healthcheck", http.MethodGet, h.healthcheck)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -88,7 +97,6 @@ func New(cfg Config) *Handler {
 	})
 	return h
 }
-	h.route("/api/v1/eth2/highWatermark", http.MethodGet, h.highWatermark)
 
 // route serves one method of a path, and says so to any other.
 func (h *Handler) route(path, method string, serve http.HandlerFunc) {

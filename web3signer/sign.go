@@ -1,12 +1,14 @@
 package web3signer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/secure-signer/secure-signer/admission"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
@@ -49,6 +51,7 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 	if err != nil {
 		return refuseBody(err)
 	}
+	arrived := time.Now() // how long the client took to send is its own affair
 	var req request
 	if err := h.request.Decode(body, &req); err != nil {
 		return refuseBody(err)
@@ -62,7 +65,12 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 	if err != nil {
 		return refuse(signer.ReasonKeyNotFound, fmt.Errorf("the identifier in the path names no key: %w", err))
 	}
-	d.signature, err = h.cfg.Signer.Sign(r.Context(), signer.Request{
+	ctx := r.Context() // ends when the client hangs up
+	if err := h.cfg.Gate.Enter(ctx, admission.ClassOf(d.message.Kind()), arrived); err != nil {
+		return refuseEntry(err, time.Since(arrived))
+	}
+	defer h.cfg.Gate.Leave()
+	d.signature, err = h.cfg.Signer.Sign(ctx, signer.Request{
 		Caller:       d.caller,
 		Key:          d.key,
 		Message:      d.message,
@@ -72,6 +80,14 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 		return h.refuseSigning(err)
 	}
 	return nil
+}
+
+// refuseEntry is for a request of which nothing has been recorded.
+func refuseEntry(err error, age time.Duration) *signer.Refusal {
+	if errors.Is(err, context.Canceled) {
+		return refuse(signer.ReasonClientGone, errors.New("the client hung up while its request waited"))
+	}
+	return refuse(signer.ReasonOverloaded, fmt.Errorf("%w: %v after it came", err, age.Round(time.Millisecond)))
 }
 
 // refuseSigning passes a refusal on. A key that is not here yet may still come:

@@ -23,7 +23,7 @@ var wire = map[signer.Reason]int{
 	"kind_not_allowed": 403, "key_not_allowed": 403,
 	"key_not_found":     404,
 	"store_unavailable": 503, "loading": 503, "shutting_down": 503, "overloaded": 503,
-	"internal": 500,
+	"client_gone": 503, "internal": 500,
 }
 
 func TestEveryReasonHasItsStatus(t *testing.T) {

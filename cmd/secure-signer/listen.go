@@ -51,8 +51,8 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	signing := d.signing(metrics)
 
 	failed := make(chan error, 3)
-	serve := func(l net.Listener, h http.Handler) *http.Server {
-		s := server(h, d.log)
+	serve := func(l *boundedListener, h http.Handler) *http.Server {
+		s := server(l, h, d.log)
 		go func() { failed <- s.Serve(l) }()
 		return s
 	}
@@ -87,7 +87,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	return cause
 }
 
-func bind(host string, port uint16, which string, connections int) (net.Listener, error) {
+func bind(host string, port uint16, which string, connections int) (*boundedListener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if err != nil {
 		return nil, fmt.Errorf("%w: choose another with --%s-listen-port, or stop what holds it", err, which)
@@ -98,15 +98,18 @@ func bind(host string, port uint16, which string, connections int) (net.Listener
 // server bounds what a client can hold: slow headers, slow bodies, slow reads.
 // Connections idle for two minutes and a half outlive the pools of every known
 // client, so that none finds its kept connection closed at a duty.
-func server(h http.Handler, log *slog.Logger) *http.Server {
+func server(l *boundedListener, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           httpjson.Edge(log, h),
+		ConnState:         l.track,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       150 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // httpjson.Edge answers that, too
 	}
 }
 
