@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,11 +13,52 @@ import (
 // consensus specs define it. PRESET_BASE is required, because a wrong preset
 // gives wrong roots. A fork's version or epoch and the length of a slot that
 // are missing are those of the config that gave the preset its name. A fork at
-// epoch 2^64-1 is not scheduled. Other keys are ignored.
+// FarFuture is not scheduled. Other keys are ignored.
 //
 // A config.yaml names neither the genesis validators root nor the time of
 // genesis: both are zero until the caller sets them.
 func NetworkFromConfig(kv map[string]string) (*Network, error) {
+	return networkFrom(kv, func(ScheduledFork) bool { return true })
+}
+
+// NetworkFromSpec is NetworkFromConfig for what names every fork that its chain
+// has scheduled, as the answer of a beacon node does: a fork without an epoch is
+// not scheduled. The constants of the preset, where kv has them, must be those of
+// this package: under others the roots are others.
+//
+// Source: beacon-APIs apis/config/spec.yaml.
+func NetworkFromSpec(kv map[string]string) (*Network, error) {
+	n, err := networkFrom(kv, func(f ScheduledFork) bool { return f.Fork == Phase0 || f.hasEpoch(kv) })
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Preset.check(kv); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// UnscheduledForks returns the forks that kv names and does not schedule. Whoever
+// wrote kv does not know those that it does not name.
+func UnscheduledForks(kv map[string]string) ([]ForkName, error) {
+	n, err := presetDefaults(kv["PRESET_BASE"])
+	if err != nil {
+		return nil, err
+	}
+	var names []ForkName
+	for _, f := range n.Forks {
+		if err := f.configure(kv); err != nil {
+			return nil, err
+		}
+		if f.hasEpoch(kv) && f.Epoch == FarFuture {
+			names = append(names, f.Fork)
+		}
+	}
+	return names, nil
+}
+
+// networkFrom reads a network with the forks that may be in its schedule.
+func networkFrom(kv map[string]string, known func(ScheduledFork) bool) (*Network, error) {
 	n, err := presetDefaults(kv["PRESET_BASE"])
 	if err != nil {
 		return nil, err
@@ -25,16 +68,37 @@ func NetworkFromConfig(kv map[string]string) (*Network, error) {
 	if n.SecondsPerSlot, err = slotSeconds(kv, n.SecondsPerSlot); err != nil {
 		return nil, err
 	}
+	n.Forks = slices.DeleteFunc(n.Forks, func(f ScheduledFork) bool { return !known(f) })
 	for i := range n.Forks {
 		if err := n.Forks[i].configure(kv); err != nil {
 			return nil, err
 		}
 	}
 	n.Forks = scheduled(n.Forks)
-	if err := n.checkSchedule(); err != nil {
+	if err := n.CheckSchedule(); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// check refuses constants in kv that are not the preset's.
+func (p *Preset) check(kv map[string]string) error {
+	for key, want := range map[string]uint64{
+		"SLOTS_PER_EPOCH":              p.SlotsPerEpoch,
+		"MAX_PROPOSER_SLASHINGS":       p.MaxProposerSlashings,
+		"MAX_ATTESTER_SLASHINGS":       p.MaxAttesterSlashings,
+		"MAX_ATTESTATIONS":             p.MaxAttestations,
+		"MAX_DEPOSITS":                 p.MaxDeposits,
+		"MAX_VOLUNTARY_EXITS":          p.MaxVoluntaryExits,
+		"MAX_VALIDATORS_PER_COMMITTEE": p.MaxValidatorsPerCommittee,
+		"MAX_COMMITTEES_PER_SLOT":      p.MaxCommitteesPerSlot,
+		"SYNC_COMMITTEE_SIZE":          p.SyncCommitteeSize,
+	} {
+		if text, ok := kv[key]; ok && text != strconv.FormatUint(want, 10) {
+			return fmt.Errorf("%s: %.32q is not the %s preset's %d: this release cannot sign for such a chain", key, text, p.Name, want)
+		}
+	}
+	return nil
 }
 
 func presetDefaults(preset string) (*Network, error) {
@@ -93,6 +157,14 @@ func (f *ScheduledFork) configure(kv map[string]string) error {
 	return nil
 }
 
+// hasEpoch tells whether kv gives the fork an epoch.
+func (f *ScheduledFork) hasEpoch(kv map[string]string) bool {
+	return slices.ContainsFunc(f.configNames(), func(name string) bool {
+		_, ok := kv[name+"_FORK_EPOCH"]
+		return ok
+	})
+}
+
 func (f *ScheduledFork) configNames() []string {
 	switch f.Fork {
 	case Phase0:
@@ -103,8 +175,8 @@ func (f *ScheduledFork) configNames() []string {
 	return []string{strings.ToUpper(f.Fork.String())}
 }
 
-// checkSchedule refuses what would make a version ambiguous.
-func (n *Network) checkSchedule() error {
+// CheckSchedule refuses what would make a version ambiguous.
+func (n *Network) CheckSchedule() error {
 	for i, f := range n.Forks {
 		if i > 0 && f.Epoch < n.Forks[i-1].Epoch {
 			return fmt.Errorf("%v at epoch %d is before %v at %d", f.Fork, f.Epoch, n.Forks[i-1].Fork, n.Forks[i-1].Epoch)

@@ -1,6 +1,8 @@
 package eth2
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,5 +111,33 @@ func TestAConfigHasTheClockOfItsMilliseconds(t *testing.T) {
 	n, err := NetworkFromConfig(map[string]string{"PRESET_BASE": "gnosis", "SLOT_DURATION_MS": "4000"})
 	if err != nil || n.SecondsPerSlot != 4 {
 		t.Errorf("%+v, %v, want slots of 4 seconds", n, err)
+	}
+}
+
+// TestASpecSchedulesOnlyWhatItNames: a node that is older than a fork says
+// nothing of it, and its chain must not get mainnet's epoch for it.
+func TestASpecSchedulesOnlyWhatItNames(t *testing.T) {
+	kv := map[string]string{
+		"PRESET_BASE": "mainnet", "CONFIG_NAME": "devnet-9", "SECONDS_PER_SLOT": "12", "GENESIS_FORK_VERSION": "0x10000099",
+		"ALTAIR_FORK_VERSION": "0x20000099", "ALTAIR_FORK_EPOCH": "3",
+		"BELLATRIX_FORK_VERSION": "0x30000099", "BELLATRIX_FORK_EPOCH": "18446744073709551615",
+		"SLOTS_PER_EPOCH": "32", "SYNC_COMMITTEE_SIZE": "512",
+	}
+	got, err := NetworkFromSpec(kv)
+	want := []ScheduledFork{{Phase0, Version{0x10, 0, 0, 0x99}, 0}, {Altair, Version{0x20, 0, 0, 0x99}, 3}}
+	if err != nil || !slices.Equal(got.Forks, want) {
+		t.Errorf("%+v, %v, want %v", got, err, want)
+	}
+	if unscheduled, err := UnscheduledForks(kv); err != nil || !slices.Equal(unscheduled, []ForkName{Bellatrix}) {
+		t.Errorf("unscheduled: %v, %v, want bellatrix alone", unscheduled, err)
+	}
+	for key, value := range map[string]string{
+		"SLOTS_PER_EPOCH": "6", "SYNC_COMMITTEE_SIZE": "32", "MAX_ATTESTATIONS": "127", "MAX_VALIDATORS_PER_COMMITTEE": "2k",
+	} {
+		other := maps.Clone(kv)
+		other[key] = value
+		if n, err := NetworkFromSpec(other); n != nil || err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s %s: %v, %v, want an error that names it", key, value, n, err)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func TestForksHappenedWhenTheyDid(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("no date for %s", name)
 		}
-		if n, ok := Builtin(name); !ok || n.Name != name || n.checkSchedule() != nil || n.GenesisValidatorsRoot == (Root{}) {
+		if n, ok := Builtin(name); !ok || n.Name != name || n.CheckSchedule() != nil || n.GenesisValidatorsRoot == (Root{}) {
 			t.Errorf("%s: %+v, %t", name, n, ok)
 		}
 	}

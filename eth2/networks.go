@@ -6,8 +6,10 @@ import (
 	"slices"
 )
 
-// farFuture is the epoch of a fork that is not scheduled.
-const farFuture = math.MaxUint64
+// FarFuture is the epoch of a fork that is not scheduled.
+//
+// Source: consensus-specs phase0/beacon-chain.md, FAR_FUTURE_EPOCH.
+const FarFuture Epoch = math.MaxUint64
 
 // BuiltinNames lists the networks that Builtin knows.
 func BuiltinNames() []string {
@@ -53,7 +55,7 @@ func mainnet() *Network {
 			{Deneb, Version{0x04, 0x00, 0x00, 0x00}, 269568},
 			{Electra, Version{0x05, 0x00, 0x00, 0x00}, 364032},
 			{Fulu, Version{0x06, 0x00, 0x00, 0x00}, 411392},
-			{Gloas, Version{0x07, 0x00, 0x00, 0x00}, farFuture},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x00}, FarFuture},
 		},
 	}
 }
@@ -112,7 +114,7 @@ func gnosis() *Network {
 			{Deneb, Version{0x04, 0x00, 0x00, 0x64}, 889856},
 			{Electra, Version{0x05, 0x00, 0x00, 0x64}, 1337856},
 			{Fulu, Version{0x06, 0x00, 0x00, 0x64}, 1714688},
-			{Gloas, Version{0x07, 0x00, 0x00, 0x64}, farFuture},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x64}, FarFuture},
 		},
 	}
 }
@@ -144,20 +146,20 @@ func minimal() *Network {
 		SecondsPerSlot: 6,
 		Forks: []ScheduledFork{
 			{Phase0, Version{0x00, 0x00, 0x00, 0x01}, 0},
-			{Altair, Version{0x01, 0x00, 0x00, 0x01}, farFuture},
-			{Bellatrix, Version{0x02, 0x00, 0x00, 0x01}, farFuture},
-			{Capella, Version{0x03, 0x00, 0x00, 0x01}, farFuture},
-			{Deneb, Version{0x04, 0x00, 0x00, 0x01}, farFuture},
-			{Electra, Version{0x05, 0x00, 0x00, 0x01}, farFuture},
-			{Fulu, Version{0x06, 0x00, 0x00, 0x01}, farFuture},
-			{Gloas, Version{0x07, 0x00, 0x00, 0x01}, farFuture},
+			{Altair, Version{0x01, 0x00, 0x00, 0x01}, FarFuture},
+			{Bellatrix, Version{0x02, 0x00, 0x00, 0x01}, FarFuture},
+			{Capella, Version{0x03, 0x00, 0x00, 0x01}, FarFuture},
+			{Deneb, Version{0x04, 0x00, 0x00, 0x01}, FarFuture},
+			{Electra, Version{0x05, 0x00, 0x00, 0x01}, FarFuture},
+			{Fulu, Version{0x06, 0x00, 0x00, 0x01}, FarFuture},
+			{Gloas, Version{0x07, 0x00, 0x00, 0x01}, FarFuture},
 		},
 	}
 }
 
 // scheduled leaves out the forks of the far future.
 func scheduled(forks []ScheduledFork) []ScheduledFork {
-	return slices.DeleteFunc(forks, func(f ScheduledFork) bool { return f.Epoch == farFuture })
+	return slices.DeleteFunc(forks, func(f ScheduledFork) bool { return f.Epoch == FarFuture })
 }
 
 func rootLiteral(text string) (root Root) {

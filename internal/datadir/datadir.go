@@ -51,7 +51,8 @@ var (
 
 // Create makes the folder at path for a network, with a fresh token, and calls
 // fill to make the vault and the journal. The file config.yaml is written
-// last: a crash leaves a folder that Open refuses as half made.
+// last: a crash leaves a folder that Open refuses as half made. If fill fails the
+// folder is left empty.
 func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 	d := At(path)
 	entries, err := os.ReadDir(path)
@@ -75,7 +76,7 @@ func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 		return err
 	}
 	if err := fill(d); err != nil {
-		return err
+		return errors.Join(err, discard(path))
 	}
 	if err := durable.WriteFile(d.TokenFile(), []byte(newToken()+"\n"), 0o600); err != nil {
 		return err
@@ -121,7 +122,7 @@ func missing(d Dir) error {
 	return fmt.Errorf("%w at %s: config.yaml is missing. If keys are in there, put that file back from a backup. %s", ErrMissing, d.path, halfMade)
 }
 
-const halfMade = "If init was cut off there, and only then, remove it and run init again"
+const halfMade = "If init or restore was cut off there, and only then, remove it and run the same again"
 
 // Token reads the bearer token.
 func (d Dir) Token() (string, error) {

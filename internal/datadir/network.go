@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -100,27 +99,29 @@ func (c config) network() (*eth2.Network, error) {
 		}
 		return n, nil
 	}
-	// What NetworkFromConfig would fill in must not be: a lost line would become
-	// mainnet's, and a fork that only a later release knows would be scheduled.
-	values := noForks()
-	maps.Copy(values, c.Spec)
-	n, err := eth2.NetworkFromConfig(values)
+	n, err := eth2.NetworkFromSpec(c.Spec)
 	if err != nil {
 		return nil, err
 	}
 	n.Name, n.GenesisValidatorsRoot, n.GenesisTime = c.Network, root, *c.GenesisTime
-	if !maps.Equal(spec(n), values) {
+	// What NetworkFromSpec filled in must not be: a lost line would become mainnet's.
+	maps.DeleteFunc(c.Spec, func(_, value string) bool { return value == unscheduled })
+	if !maps.Equal(spec(n), c.Spec) {
 		return nil, errors.New("spec lacks a line, or has one too many")
 	}
 	return n, nil
 }
 
+// unscheduled is the epoch of a fork that has none, where a file says so.
+const unscheduled = "18446744073709551615"
+
 // spec writes n in the keys of a consensus-specs config.yaml.
 func spec(n *eth2.Network) map[string]string {
-	values := noForks()
-	values["PRESET_BASE"] = n.Preset.Name
-	values["CONFIG_NAME"] = n.Name
-	values["SECONDS_PER_SLOT"] = strconv.FormatUint(n.SecondsPerSlot, 10)
+	values := map[string]string{
+		"PRESET_BASE":      n.Preset.Name,
+		"CONFIG_NAME":      n.Name,
+		"SECONDS_PER_SLOT": strconv.FormatUint(n.SecondsPerSlot, 10),
+	}
 	for _, s := range n.Forks {
 		name := strings.ToUpper(s.Fork.String())
 		if s.Fork == eth2.Phase0 {
@@ -129,15 +130,6 @@ func spec(n *eth2.Network) map[string]string {
 			values[name+"_FORK_EPOCH"] = strconv.FormatUint(uint64(s.Epoch), 10)
 		}
 		values[name+"_FORK_VERSION"] = s.Version.String()
-	}
-	return values
-}
-
-// noForks says of every fork that it is not scheduled.
-func noForks() map[string]string {
-	values := map[string]string{}
-	for f := eth2.Altair; f <= eth2.Gloas; f++ {
-		values[strings.ToUpper(f.String())+"_FORK_EPOCH"] = strconv.FormatUint(math.MaxUint64, 10)
 	}
 	return values
 }

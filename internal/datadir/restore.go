@@ -1,0 +1,68 @@
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/durable"
+)
+
+// ReadConfig returns the network of a config.yaml that lies elsewhere than in a
+// folder.
+func ReadConfig(text []byte) (*eth2.Network, error) { return decode(text) }
+
+// ReplaceJournal puts the journal that fill makes in the place of the folder's. The
+// old one, if there is one, is kept beside it under a name with the time, which is
+// returned. Nobody may have it open: the error is then durable.ErrLocked.
+//
+// The new journal is whole before anything else changes, and takes its name last: a
+// crash leaves the old journal, none, or the new one. The same call then goes on.
+func (d Dir) ReplaceJournal(now time.Time, fill func(dir string) error) (kept string, err error) {
+	old := d.Journal()
+	lock, err := durable.TryLockDir(old)
+	exists := !errors.Is(err, fs.ErrNotExist)
+	if exists && err != nil {
+		return "", err
+	}
+	fresh := old + ".new"
+	if err := os.RemoveAll(fresh); err != nil { // left by a crash, and never used
+		return "", err
+	}
+	if err := fill(fresh); err != nil {
+		return "", errors.Join(err, os.RemoveAll(fresh))
+	}
+	if exists {
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		kept = old + ".lost-" + now.UTC().Format("20060102T150405Z")
+		if _, err := os.Lstat(kept); !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%s %w: run the same again", kept, ErrExists)
+		}
+		if err := os.Rename(old, kept); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Rename(fresh, old); err != nil {
+		return kept, err
+	}
+	return kept, durable.SyncDir(d.path)
+}
+
+// discard removes what Create has put in a folder that was empty before. Its error
+// is why something may be left.
+func discard(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
