@@ -65,6 +65,7 @@ var table = map[string]rule{
 	"internal/httpjson":  {outside: []string{goJSON}},
 	"internal/telemetry": {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/testdata":  {},
+	"internal/tlsfiles":  {},
 }
 
 // wiring may import everything of ours.
