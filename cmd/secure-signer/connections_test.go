@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +63,103 @@ func TestIdleConnectionsLeaveFilesForTheJournal(t *testing.T) {
 	}
 	second.Close()
 	third.Close()
+}
+
+// TestWhoeverKnocksTakesThePlaceOfWhoeverWaits: a few thousand connections that
+// sent nothing kept every new client out for minutes.
+func TestWhoeverKnocksTakesThePlaceOfWhoeverWaits(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const limit = 3
+	l := bounded(inner, limit)
+	working, done := make(chan struct{}), make(chan struct{})
+	s := server(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/work" {
+			close(working)
+			<-done
+		}
+	}), slog.New(slog.DiscardHandler))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	ask := func(conn net.Conn, path string) {
+		if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered := func(conn net.Conn) bool {
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		return err == nil && strings.HasPrefix(line, "HTTP/1.1 200")
+	}
+	busy := dial()
+	ask(busy, "/work")
+	<-working
+	kept := dial()
+	ask(kept, "/")
+	if !answered(kept) {
+		t.Fatal("the first client of two was not answered")
+	}
+	var last net.Conn
+	for range 10 * limit { // each takes the place of the one before, and of kept
+		last = dial()
+	}
+	ask(last, "/")
+	if !answered(last) {
+		t.Error("a new client was kept out by connections that wait")
+	}
+	close(done)
+	if !answered(busy) {
+		t.Error("a connection was closed in the middle of a request")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+// TestTheWholeAnswerReachesWhoeverSendsTooMuch: behind the bounded listener the
+// server could not half-close, and the client's own bytes reset the connection
+// before it had read the answer.
+func TestTheAnswerReachesWhoeverSendsTooMuch(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := bounded(inner, 10)
+	s := server(l, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	conn, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 200<<10)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 431") {
+		t.Errorf("got %q, %v", line, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
 }
 
 func TestConnectionsTakeAtMostHalfOfTheFiles(t *testing.T) {
