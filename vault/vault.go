@@ -221,6 +221,14 @@ func (v *Vault) Recovered() string {
 	return v.recovered
 }
 
+// Err returns why the vault takes no more changes until it is opened again, or
+// nil: an earlier change could not be written.
+func (v *Vault) Err() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.broken
+}
+
 // Keys unseals one key after the other, in the order of their addition, until
 // yield returns false. The secret is wiped when yield returns. An error means
 // that not every key was yielded.
@@ -247,6 +255,21 @@ func (v *Vault) Keys(yield func(bls.PublicKey, *bls.SecretKey) bool) error {
 		}
 	}
 	return nil
+}
+
+// Sealed returns the whole file as it is on the disk. A copy of it is a vault that
+// the same Sealer opens.
+func (v *Vault) Sealed(ctx context.Context) (b []byte, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	err = v.locked(ctx, func() error {
+		b = make([]byte, v.end.offset())
+		if _, err := v.file.ReadAt(b, 0); err != nil {
+			return fmt.Errorf("read vault: %w", err)
+		}
+		return nil
+	})
+	return b, err
 }
 
 // snapshot returns the entries as they are on the disk, still sealed, the place

@@ -51,11 +51,12 @@ var (
 
 // Create makes the folder at path for a network, with a fresh token, and calls
 // fill to make the vault and the journal. The file config.yaml is written
-// last: a crash leaves a folder that Open refuses as half made. If fill fails the
-// folder is left empty.
+// last: a crash leaves a folder that Open refuses as half made. If fill fails
+// nothing is left in it.
 func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 	d := At(path)
 	entries, err := os.ReadDir(path)
+	wasThere := err == nil
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(d.Config()); errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +77,7 @@ func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 		return err
 	}
 	if err := fill(d); err != nil {
-		return errors.Join(err, discard(path))
+		return errors.Join(err, discard(path, wasThere))
 	}
 	if err := durable.WriteFile(d.TokenFile(), []byte(newToken()+"\n"), 0o600); err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 			remove(t, d.Config())
 			remove(t, d.TokenFile())
 		}, datadir.ErrMissing, "mounted"},
-		{"foreign or half made", func(t *testing.T, d datadir.Dir) { remove(t, d.Config()) }, datadir.ErrMissing, "init was cut off"},
+		{"foreign or half made", func(t *testing.T, d datadir.Dir) { remove(t, d.Config()) }, datadir.ErrMissing, "init or restore was cut off"},
 		{"emptied config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "") }, datadir.ErrDamaged, "config.yaml"},
 		{"binary config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "\x00\x01\x02") }, datadir.ErrDamaged, "config.yaml"},
 		{"newer format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1", "format_version: 2") }, datadir.ErrVersion, `release "0.1.0" or newer`},
@@ -237,22 +237,45 @@ func TestCreateNeverTouchesWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestAFolderWhoseMakingFailedIsNotOne(t *testing.T) {
+func TestAFolderWhoseMakingFailedLeavesNothing(t *testing.T) {
 	hoodi, _ := eth2.Builtin("hoodi")
-	path := filepath.Join(t.TempDir(), "data")
 	full := errors.New("disk full")
-	err := datadir.Create(path, hoodi, func(d datadir.Dir) error {
+	fail := func(d datadir.Dir) error {
 		write(t, d.Vault(), "half a vault")
 		return full
-	})
-	if !errors.Is(err, full) {
+	}
+	path := filepath.Join(t.TempDir(), "data")
+	if err := datadir.Create(path, hoodi, fail); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	mounted := t.TempDir()
+	if err := datadir.Create(mounted, hoodi, fail); !errors.Is(err, full) {
+		t.Fatalf("got %v", err)
+	}
+	if err := datadir.Create(mounted, hoodi, nothing); err != nil {
+		t.Errorf("a folder that was there is not left empty: %v", err)
+	}
+}
+
+// TestAFolderWhoseMakingWasCutOffIsNotOne stops in the middle as a crash does.
+func TestAFolderWhoseMakingWasCutOffIsNotOne(t *testing.T) {
+	hoodi, _ := eth2.Builtin("hoodi")
+	path := filepath.Join(t.TempDir(), "data")
+	func() {
+		defer func() { _ = recover() }()
+		_ = datadir.Create(path, hoodi, func(d datadir.Dir) error {
+			write(t, d.Vault(), "half a vault")
+			panic("crash")
+		})
+	}()
 	if _, _, err := datadir.Open(path); !errors.Is(err, datadir.ErrMissing) {
 		t.Errorf("a half-made folder opens: %v", err)
 	}
-	err = datadir.Create(path, hoodi, nothing)
-	if !errors.Is(err, datadir.ErrExists) || !strings.Contains(err.Error(), "init was cut off") {
+	err := datadir.Create(path, hoodi, nothing)
+	if !errors.Is(err, datadir.ErrExists) || !strings.Contains(err.Error(), "init or restore was cut off") {
 		t.Errorf("a half-made folder is made again: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package datadir
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,25 +22,21 @@ func ReadConfig(text []byte) (*eth2.Network, error) { return decode(text) }
 // The new journal is whole before anything else changes, and takes its name last: a
 // crash leaves the old journal, none, or the new one. The same call then goes on.
 func (d Dir) ReplaceJournal(now time.Time, fill func(dir string) error) (kept string, err error) {
-	old := d.Journal()
+	old, fresh := d.Journal(), d.Journal()+".new"
 	lock, err := durable.TryLockDir(old)
-	exists := !errors.Is(err, fs.ErrNotExist)
-	if exists && err != nil {
+	if err == nil {
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		kept = old + ".lost-" + now.UTC().Format("20060102T150405Z")
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	fresh := old + ".new"
 	if err := os.RemoveAll(fresh); err != nil { // left by a crash, and never used
 		return "", err
 	}
 	if err := fill(fresh); err != nil {
 		return "", errors.Join(err, os.RemoveAll(fresh))
 	}
-	if exists {
-		defer func() { err = errors.Join(err, lock.Unlock()) }()
-		kept = old + ".lost-" + now.UTC().Format("20060102T150405Z")
-		if _, err := os.Lstat(kept); !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s %w: run the same again", kept, ErrExists)
-		}
+	if kept != "" {
 		if err := os.Rename(old, kept); err != nil {
 			return "", err
 		}
@@ -52,9 +47,9 @@ func (d Dir) ReplaceJournal(now time.Time, fill func(dir string) error) (kept st
 	return kept, durable.SyncDir(d.path)
 }
 
-// discard removes what Create has put in a folder that was empty before. Its error
-// is why something may be left.
-func discard(path string) error {
+// discard empties a folder that was empty before, and removes one that was not
+// there. An error tells why something may be left.
+func discard(path string, wasThere bool) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return err
@@ -64,5 +59,8 @@ func discard(path string) error {
 			return err
 		}
 	}
-	return nil
+	if wasThere {
+		return nil
+	}
+	return os.Remove(path)
 }

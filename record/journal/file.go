@@ -112,8 +112,17 @@ func (j *folder) createFile(path string, h header) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+	o, err := j.newOutput(f, h)
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
+	}
+	return o, nil
+}
+
+// newOutput begins the empty file f.
+func (j *folder) newOutput(f file, h header) (*output, error) {
+	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+		return nil, err
 	}
 	return &output{header: h, file: f, sealer: j.key.sealer(h), offset: blockSize}, nil
 }
@@ -146,6 +155,11 @@ func (j *folder) readFile(path, magic string) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
+	return j.newInput(b, magic, path)
+}
+
+// newInput reads the header of b, the contents of the file at path.
+func (j *folder) newInput(b []byte, magic, path string) (*input, error) {
 	h, err := decodeHeader(b, magic, path)
 	if err != nil {
 		return nil, err

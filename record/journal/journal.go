@@ -28,6 +28,9 @@
 // The lock keeps out other processes of this machine, not a copy of the folder
 // on another one.
 //
+// A copy of the folder that was made while it was open may be torn, and then does
+// not open: Backup makes one that is of one moment.
+//
 // # How it is stored
 //
 // The folder holds a snapshot of all records, one or two segments that continue
@@ -53,7 +56,7 @@ var (
 	ErrLocked  = errors.New("journal in use by another process")
 )
 
-const remedy = "keep this folder as it is; an older copy has forgotten what was signed since and must not sign: start a new folder, whose keys begin at a floor"
+const remedy = "keep this folder as it is; an older copy has forgotten what was signed since and must not sign: \"secure-signer restore --journal-lost\" starts a new journal, in which every key begins at a floor"
 
 func damaged(path, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s (%s)", ErrDamaged, path, fmt.Sprintf(format, args...), remedy)

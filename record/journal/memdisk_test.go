@@ -238,7 +238,7 @@ var testKey = [32]byte{1, 2, 3}
 func newJournal(t testing.TB) *memDisk {
 	t.Helper()
 	d := newMemDisk()
-	if err := create(d, t.TempDir(), testKey); err != nil {
+	if err := create(d, t.TempDir(), testKey, new(state)); err != nil {
 		t.Fatal(err)
 	}
 	return d

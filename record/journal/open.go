@@ -14,10 +14,10 @@ import (
 // refuses, with an error that wraps fs.ErrExist, where there is a journal or a
 // part of one. A crash leaves no journal or a whole one.
 func Create(dir string, key [32]byte) error {
-	return create(osDisk{}, dir, key)
+	return create(osDisk{}, dir, key, new(state))
 }
 
-func create(d disk, dir string, key [32]byte) (err error) {
+func create(d disk, dir string, key [32]byte, s *state) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("create journal: %w", err)
@@ -39,7 +39,7 @@ func create(d disk, dir string, key [32]byte) (err error) {
 	if len(names) > 0 {
 		return fmt.Errorf("%w: %s", fs.ErrExist, filepath.Join(dir, names[0]))
 	}
-	if _, err := j.writeSnapshot(new(state), salt{}); err != nil {
+	if _, err := j.writeSnapshot(s, salt{}); err != nil {
 		return err
 	}
 	return d.SyncDir(filepath.Dir(dir))

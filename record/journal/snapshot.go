@@ -62,6 +62,11 @@ func (j *folder) readSnapshot() (*state, salt, error) {
 	if err != nil {
 		return nil, salt{}, err
 	}
+	return in.readState()
+}
+
+// readState reads what writeState has written, all of the file.
+func (in *input) readState() (*state, salt, error) {
 	var items []item
 	for at := (position{}); len(in.rest) > 0; {
 		f, ok := in.next()
