@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,32 +22,39 @@ type initFlags struct {
 	network        string
 	genesisRoot    string
 	genesisTime    uint64
+	fromBeacon     string
 	passphraseFile string
 }
 
 func initCommand() *cobra.Command {
 	var f initFlags
 	cmd := &cobra.Command{
-		Use:   "init --data-dir D --network N",
+		Use:   "init --data-dir D (--network N | --from-beacon URL)",
 		Short: "Create a data folder: its network, an empty vault and an empty journal",
-		Args:  cobra.NoArgs,
+		Long: `Create a data folder: its network, an empty vault and an empty journal.
+
+The network is one that is built in, or that of a config.yaml, or the one that a
+beacon node follows. What a node says is printed: compare it with a source that
+you trust, because the folder will sign for that chain and for no other.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return initialise(cmd.Context(), f, cmd.Flags().Changed("genesis-time"), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&f.dataDir, "data-dir", "", "the `folder` to create")
 	cmd.Flags().StringVar(&f.network, "network", "", "one of "+strings.Join(eth2.BuiltinNames(), ", ")+", or the path of a config.yaml")
-	cmd.Flags().StringVar(&f.genesisRoot, "genesis-validators-root", "", "of a network from a file: 0x and 64 hex `digits`")
-	cmd.Flags().Uint64Var(&f.genesisTime, "genesis-time", 0, "of a network from a file: unix `seconds`")
+	cmd.Flags().StringVar(&f.fromBeacon, "from-beacon", "", "`address` of a beacon node that says which network it is; with --network both must agree")
+	cmd.Flags().StringVar(&f.genesisRoot, "genesis-validators-root", "", "of a network from a file: 0x and 64 hex `digits`; else the network must have it")
+	cmd.Flags().Uint64Var(&f.genesisTime, "genesis-time", 0, "of a network from a file: unix `seconds`; else the network must have it")
 	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the passphrase that seals the vault; else the systemd credential "+credential+", else asked for")
 	return cmd
 }
 
 func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) error {
-	if f.dataDir == "" || f.network == "" {
-		return fmt.Errorf("%w: init needs --data-dir and --network", cli.ErrUsage)
+	if f.dataDir == "" || f.network == "" && f.fromBeacon == "" {
+		return fmt.Errorf("%w: init needs --data-dir and --network, or --from-beacon", cli.ErrUsage)
 	}
-	network, err := f.resolve(haveTime)
+	network, err := f.choose(ctx, haveTime, stderr)
 	if err != nil {
 		return err
 	}
@@ -77,48 +82,21 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
   vault          no keys yet, sealed by your passphrase: without it they are lost
   journal        slashing protection; never copy it to a second running signer
   api-token.txt  what signerctl and the keymanager API authenticate with
-
-Next: secure-signer serve --data-dir %s%s
-`, f.dataDir, network.Name, f.dataDir, f.passphraseFlag())
+`, f.dataDir, network.Name)
+	if f.fromBeacon != "" {
+		fmt.Fprintln(stdout, "It signs for this chain alone; compare it with a source that you trust:")
+		if err := datadir.Describe(stdout, network); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "Next: secure-signer serve --data-dir %s%s\n", f.dataDir, passphraseFlag(f.passphraseFile))
 	return nil
 }
 
-func (f initFlags) passphraseFlag() string {
-	if f.passphraseFile == "" {
+// passphraseFlag repeats the flag in advice.
+func passphraseFlag(file string) string {
+	if file == "" {
 		return ""
 	}
-	return " --passphrase-file " + f.passphraseFile
-}
-
-// resolve returns the network that the flags name. A name with a slash, a dot
-// or a file behind it is a path.
-func (f initFlags) resolve(haveTime bool) (*eth2.Network, error) {
-	if n, ok := eth2.Builtin(f.network); ok {
-		if f.genesisRoot != "" && !strings.EqualFold(f.genesisRoot, n.GenesisValidatorsRoot.String()) || haveTime && f.genesisTime != n.GenesisTime {
-			return nil, fmt.Errorf("%w: network %s is built in with genesis validators root %v and time %d: another chain needs its own config.yaml",
-				cli.ErrUsage, f.network, n.GenesisValidatorsRoot, n.GenesisTime)
-		}
-		return n, nil
-	}
-	if !strings.ContainsAny(f.network, "./"+string(filepath.Separator)) {
-		if _, err := os.Stat(f.network); err != nil {
-			return nil, fmt.Errorf("%w: unknown network %q: use one of %s, or the path of a config.yaml", cli.ErrUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
-		}
-	}
-	if f.genesisRoot == "" || !haveTime {
-		return nil, fmt.Errorf("%w: a network from a file needs --genesis-validators-root and --genesis-time: a beacon node tells both at /eth/v1/beacon/genesis", cli.ErrUsage)
-	}
-	values, err := config.ReadNetworkFile(f.network)
-	if err != nil {
-		return nil, err
-	}
-	n, err := eth2.NetworkFromConfig(values)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.network, err)
-	}
-	if err := n.GenesisValidatorsRoot.UnmarshalText([]byte(f.genesisRoot)); err != nil {
-		return nil, fmt.Errorf("%w: --genesis-validators-root: %w", cli.ErrUsage, err)
-	}
-	n.GenesisTime = f.genesisTime
-	return n, nil
+	return " --passphrase-file " + file
 }

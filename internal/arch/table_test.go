@@ -55,17 +55,19 @@ var table = map[string]rule{
 	"management": {ours: []string{"bls", "eth2", "slashing", "custody", "signer", "internal/httpjson"}},
 
 	// What several need and nobody outside should import.
-	"internal/arch":      {},
-	"internal/beacon":    {ours: []string{"eth2"}, outside: []string{goJSON}},
-	"internal/bench":     {ours: []string{"bls", "eth2"}},
-	"internal/cli":       {ours: []string{"internal/config"}, outside: []string{cobra}},
-	"internal/config":    {outside: []string{cobra, pflag, goYAML, xTerm}},
-	"internal/datadir":   {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
-	"internal/durable":   {},
-	"internal/httpjson":  {outside: []string{goJSON}},
-	"internal/telemetry": {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
-	"internal/testdata":  {},
-	"internal/tlsfiles":  {},
+	"internal/arch":              {},
+	"internal/backup":            {},
+	"internal/beacon":            {ours: []string{"eth2"}, outside: []string{goJSON}},
+	"internal/beacon/beacontest": {ours: []string{"eth2"}},
+	"internal/bench":             {ours: []string{"bls", "eth2"}},
+	"internal/cli":               {ours: []string{"internal/config"}, outside: []string{cobra}},
+	"internal/config":            {outside: []string{cobra, pflag, goYAML, xTerm}},
+	"internal/datadir":           {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
+	"internal/durable":           {},
+	"internal/httpjson":          {outside: []string{goJSON}},
+	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
+	"internal/testdata":          {},
+	"internal/tlsfiles":          {},
 }
 
 // wiring may import everything of ours.
