@@ -67,6 +67,45 @@ func TestWhatLoadServes(t *testing.T) {
 	}
 }
 
+func TestWhatAReloadServes(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.unloaded().Reload(t.Context()); !errors.Is(err, ErrLoading) {
+		t.Errorf("before the keys are loaded: %v, want ErrLoading", err)
+	}
+	c := w.start()
+	served, servedPub := secret(t, 1)
+	mustImport(t, c, served, Imported)
+	added, addedPub := secret(t, 2) // by another process, and its record is here
+	mustImport(t, c, added, Imported)
+	delete(w.serving, addedPub)
+	deleted, deletedPub := secret(t, 3) // brought back by another process
+	mustImport(t, c, deleted, Imported)
+	mustDelete(t, c, deletedPub, Deleted)
+	w.sealed[deletedPub] = deleted.Bytes()
+	unrecorded, unrecordedPub := secret(t, 4)
+	w.sealed[unrecordedPub] = unrecorded.Bytes()
+
+	report, err := c.Reload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.serves(servedPub) || !w.serves(addedPub) || w.serves(deletedPub) || w.serves(unrecordedPub) || report.Served != 2 || len(report.Problems) != 2 {
+		t.Errorf("in service %v, report %+v", w.servingKeys(), report)
+	}
+	w.check()
+
+	again, err := c.Reload(t.Context())
+	if err != nil || again.Served != 2 || len(again.Problems) != 2 {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+
+	// A vault that has lost a key takes none out of service.
+	delete(w.sealed, servedPub)
+	if _, err := c.Reload(t.Context()); err != nil || !w.serves(servedPub) {
+		t.Errorf("%v, in service: %t", err, w.serves(servedPub))
+	}
+}
+
 // damage makes the record of pub unreadable.
 func damage(t *testing.T, w *world, pub bls.PublicKey) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/slashing"
@@ -25,7 +26,7 @@ type Problem struct {
 // Load brings into service every key of the vault whose record says that it may
 // sign. A key for which that cannot be said is a Problem of the report: it does
 // not sign, and does not keep the others from signing. An error means that not
-// every key was looked at. Load is called once; until it returns, the keys in
+// every key was looked at. Until it returns for the first time, the keys in
 // service among those of the vault tell how far it is.
 func (c *Custodian) Load(ctx context.Context) (Report, error) {
 	var report Report
@@ -47,8 +48,27 @@ func (c *Custodian) Load(ctx context.Context) (Report, error) {
 // Ready tells whether Load has returned.
 func (c *Custodian) Ready() bool { return c.ready.Load() }
 
-// serve puts one key of the vault in the keyring.
+// Reload brings into service what has become possible since Load: keys that
+// another process has added to the vault, if their record is here, and keys that
+// could not be loaded. It takes no key out of service, whatever the vault has
+// lost: only Delete does. The secrets are unsealed only if there is such a key.
+func (c *Custodian) Reload(ctx context.Context) (Report, error) {
+	if !c.ready.Load() {
+		return Report{}, ErrLoading
+	}
+	withheld := c.Withheld(ctx)
+	if slices.ContainsFunc(withheld, func(p Problem) bool { return errors.Is(p.Err, errNotLoaded) }) {
+		return c.Load(ctx)
+	}
+	return Report{Served: len(c.Keyring.PublicKeys()), Problems: withheld}, nil
+}
+
+// serve puts one key of the vault in the keyring, unless it is there.
 func (c *Custodian) serve(ctx context.Context, pub bls.PublicKey, sk *bls.SecretKey) error {
+	defer c.lock(pub)() // against a Delete between the two steps
+	if _, ok := c.Keyring.Key(pub); ok {
+		return nil
+	}
 	if err := c.mayServe(ctx, pub); err != nil {
 		return err
 	}

@@ -202,6 +202,9 @@ func TestAChangeThatFailsIsTakenBack(t *testing.T) {
 			v := mustOpen(t, path, s)
 			mustAddAll(t, v, keys[0])
 			before := mustRead(t, path)
+			if err := v.Err(); err != nil {
+				t.Errorf("before: %v", err)
+			}
 
 			healthy := v.append
 			v.append = fault
@@ -209,6 +212,9 @@ func TestAChangeThatFailsIsTakenBack(t *testing.T) {
 				t.Errorf("got %v, want %v", err, failed)
 			}
 			v.append = healthy
+			if err := v.Err(); !errors.Is(err, failed) {
+				t.Errorf("Err: %v, want %v", err, failed)
+			}
 			if err := v.Delete(t.Context(), keys[0].Public); !errors.Is(err, failed) {
 				t.Errorf("a change after one that failed: %v, want %v", err, failed)
 			}
