@@ -68,14 +68,9 @@ func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 // parse turns the flags that decide what is signed into what decides it.
 func (f serveFlags) parse() (slashing.Config, []eth2.Kind, custody.Floor, error) {
 	var c slashing.Config
-	if f.maxFutureEpochs == "off" {
-		c.Unbounded = true
-	} else {
-		n, err := strconv.ParseUint(f.maxFutureEpochs, 10, 64)
-		if err != nil || n > math.MaxInt32 {
-			return c, nil, 0, fmt.Errorf("%w: --max-future-epochs %q: use a number of epochs, or off", cli.ErrUsage, f.maxFutureEpochs)
-		}
-		c.MaxFutureEpochs = n
+	var err error
+	if c.MaxFutureEpochs, c.Unbounded, err = parseBound(f.maxFutureEpochs); err != nil {
+		return c, nil, 0, err
 	}
 	var allowed []eth2.Kind
 	for _, name := range f.allow {
@@ -90,4 +85,16 @@ func (f serveFlags) parse() (slashing.Config, []eth2.Kind, custody.Floor, error)
 		return c, nil, 0, fmt.Errorf("%w: --new-key-floor: %w", cli.ErrUsage, err)
 	}
 	return c, allowed, floor, nil
+}
+
+// parseBound reads --max-future-epochs.
+func parseBound(text string) (epochs uint64, unbounded bool, err error) {
+	if text == "off" {
+		return 0, true, nil
+	}
+	epochs, err = strconv.ParseUint(text, 10, 64)
+	if err != nil || epochs > math.MaxInt32 {
+		return 0, false, fmt.Errorf("%w: --max-future-epochs %q: use a number of epochs, or off", cli.ErrUsage, text)
+	}
+	return epochs, false, nil
 }
