@@ -45,6 +45,11 @@ type Config struct {
 
 	HighWatermark *HighWatermark // where the signer stops; nil: nowhere
 
+	// StartReload begins a reload, unless one is running; LastReload tells of it. If
+	// they are nil there is no such route.
+	StartReload func() (started bool)
+	LastReload  func() Reload
+
 	StoreErr func() error   // why records cannot be made durable, for /healthcheck; nil where they can
 	Degraded func() []Check // what /healthcheck shows besides; none of it takes the signer down
 
@@ -92,19 +97,29 @@ func New(cfg Config) *Handler {
 	h.route("/api/v1/eth2/highWatermark", http.MethodGet, h.highWatermark)
 	h.route("/upcheck", http.MethodGet, h.upcheck)
 	h.route("/healthcheck", http.MethodGet, h.healthcheck)
+	if cfg.StartReload != nil {
+		h.mux.HandleFunc("POST /reload", h.startReload)
+		h.mux.HandleFunc("GET /reload", h.lastReload)
+		h.only("/reload", "GET, HEAD, POST")
+	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		httpjson.WriteError(w, http.StatusNotFound, httpjson.ReasonNoSuchRoute, "no such route")
 	})
 	return h
 }
 
-// route serves one method of a path, and says so to any other.
+// route serves one method of a path.
 func (h *Handler) route(path, method string, serve http.HandlerFunc) {
 	allow := method
 	if method == http.MethodGet {
 		allow = "GET, HEAD" // net/http drops the body of the answer to a HEAD
 	}
 	h.mux.HandleFunc(method+" "+path, serve)
+	h.only(path, allow)
+}
+
+// only answers the methods that a path does not have.
+func (h *Handler) only(path, allow string) {
 	h.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", allow)
 		httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed,

@@ -24,7 +24,7 @@ func (h *Handler) publicKeys(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("ETag", entityTag(keys))
 	header.Set("Cache-Control", "no-cache") // ask again each time, with the tag
-	header.Set("Vary", "Accept-Encoding")
+	header.Add("Vary", "Accept-Encoding")
 	if matches(r.Header["If-None-Match"], header.Get("ETag")) {
 		w.WriteHeader(http.StatusNotModified)
 		return

@@ -118,9 +118,15 @@ func refuseBody(err error) *signer.Refusal {
 	return refuse(signer.ReasonMalformedRequest, err)
 }
 
-// callerOf names who sent r. Until clients have certificates that is the
-// address that the connection comes from.
+// callerOf names who sent r: by the common name of its certificate, if the
+// listener has asked for one and let it in, else by the address that the
+// connection comes from.
 func callerOf(r *http.Request) signer.Caller {
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		if name := r.TLS.PeerCertificates[0].Subject.CommonName; name != "" {
+			return signer.Caller{Name: name}
+		}
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return signer.Caller{Name: r.RemoteAddr}
