@@ -1,5 +1,5 @@
-// Signerctl is the operator's tool: it makes, imports and lists keys, and tells
-// how a signer is, over the signer's HTTP API.
+// Signerctl is the operator's tool: it makes, imports, lists and deletes keys,
+// moves what they have signed, and tells how a signer is, over its HTTP API.
 //
 // What it prints to stdout is the result: tables for people, with --json the
 // same for scripts, whose members are never renamed. Progress, hints and errors
@@ -41,14 +41,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	c := &tool{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := &cobra.Command{
 		Use:   "signerctl",
-		Short: "Make, import and list the keys of a Secure Signer, and measure it",
+		Short: "Make, import, list and delete the keys of a Secure Signer, move their history, and measure it",
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:9000", "`address` of the signer")
 	flags.StringVar(&c.dataDir, "data-dir", "", "the signer's data `folder`, for the token in it")
 	flags.StringVar(&c.tokenFile, "token-file", "", "`file` with the signer's token; else api-token.txt of --data-dir")
 	flags.BoolVar(&c.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(c.keysCommand(), c.statusCommand(), c.benchCommand(), c.versionCommand())
+	root.AddCommand(c.keysCommand(), c.slashingCommand(), c.networkCommand(), c.backupCommand(), c.statusCommand(), c.benchCommand(), c.versionCommand())
 	return cli.Run(ctx, root, "SIGNERCTL", args, stdin, stdout, stderr)
 }
 
