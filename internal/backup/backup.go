@@ -1,5 +1,5 @@
 // Package backup is the one file that holds a copy of a data folder: its
-// config.yaml, its vault and its slashing protection, as of one moment.
+// config.yaml, its vault and its slashing protection. Its token is not in it.
 //
 // # Guaranteed
 //
