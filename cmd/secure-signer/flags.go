@@ -23,6 +23,7 @@ type serveFlags struct {
 	httpPort        uint16
 	metricsHost     string
 	metricsPort     uint16
+	access          accessFlags
 	newKeyFloor     string
 	maxFutureEpochs string
 	stopEpoch       optional[eth2.Epoch]
@@ -41,6 +42,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")
 	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")
 	flags.Uint16Var(&f.metricsPort, "metrics-listen-port", 9001, "their `port`; 0 takes a free one")
+	f.access.define(cmd)
 	flags.StringVar(&f.newKeyFloor, "new-key-floor", "clock", "what a key that arrives without history may sign: clock (nothing at or before now) or none (devnets only)")
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "refuse blocks and votes further past the clock than this many `epochs`, or off")
 	flags.Var(&f.stopEpoch, "high-watermark-epoch", "sign no vote from or to this `epoch` or a later one, and no block of it")

@@ -29,7 +29,7 @@ import (
 const drainTime = 10 * time.Second
 
 // listen serves until ctx is done or the store fails, then drains.
-func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) error {
+func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Signal, stdout io.Writer) error {
 	api, err := bind(f.httpHost, f.httpPort, "http", connectionLimit())
 	if err != nil {
 		return err
@@ -48,28 +48,34 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	})
 	d.signer.Guard = metrics.Guard(d.guard)
 	d.signer.Keys = metrics.Keys(d.keyring)
-	signing := d.signing(metrics)
+	reloads := newReloader(d.log, d.sources())
+	signing := d.signing(metrics, reloads)
+	d.access.warn(d.log, api.Addr())
 
 	failed := make(chan error, 3)
-	serve := func(l *boundedListener, h http.Handler) *http.Server {
+	serve := func(l *boundedListener, as net.Listener, h http.Handler) *http.Server {
 		s := server(l, h, d.log)
-		go func() { failed <- s.Serve(l) }()
+		go func() { failed <- s.Serve(as) }()
 		return s
 	}
-	servers := []*http.Server{serve(api, d.routes(signing)), serve(metricsListener, metricsRoutes(metrics))}
+	servers := []*http.Server{
+		serve(api, d.access.secure(api, d.log), d.access.guard(d.routes(signing))),
+		serve(metricsListener, metricsListener, d.access.guardMetrics(metricsRoutes(metrics))),
+	}
 
-	loading, stopLoading := context.WithCancel(ctx)
-	loaded := make(chan struct{})
-	go func() {
-		defer close(loaded)
-		if err := d.load(loading); err != nil {
-			if loading.Err() == nil {
+	keeping, stopKeeping := context.WithCancel(ctx)
+	kept := make(chan struct{})
+	go func() { // the keys: they load once, then reload when asked
+		defer close(kept)
+		if err := d.load(keeping); err != nil {
+			if keeping.Err() == nil {
 				failed <- err
 			}
 			return
 		}
 		signing.Ready()
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
+		reloads.run(keeping, hangup)
 	}()
 
 	var cause error
@@ -80,8 +86,8 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, stdout io.Writer) err
 	case <-d.journal.Failed():
 		cause = fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
 	}
-	stopLoading()
-	<-loaded
+	stopKeeping()
+	<-kept
 	signing.ShutDown()
 	drain(servers, d.log)
 	return cause
@@ -114,13 +120,15 @@ func server(l *boundedListener, h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // signing is the Web3Signer API over this daemon's parts.
-func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
+func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3signer.Handler {
 	return web3signer.New(web3signer.Config{
 		Gate:        metrics.Gate(admission.Config{}),
 		Signer:      d.signer,
 		PublicKeys:  d.keyring.PublicKeys,
 		StoreErr:    d.journal.Err,
 		Degraded:    d.degraded,
+		StartReload: reloads.start,
+		LastReload:  reloads.state,
 		Log:         d.log,
 		Observe:     metrics.Observe,
 		UnknownFork: metrics.UnknownFork,
@@ -129,33 +137,38 @@ func (d *daemon) signing(metrics *telemetry.Metrics) *web3signer.Handler {
 	})
 }
 
-// degraded shows the keys that are held and not in service. It is asked every
-// second, so it looks for them only where some are missing.
+// degraded shows what is not as it should be and keeps no key in service from
+// signing. It is asked every second, so it looks for keys that are held and not
+// in service only where some are missing.
 func (d *daemon) degraded() []web3signer.Check {
+	checks := d.access.degraded()
+	if d.vault.Err() != nil {
+		checks = append(checks, web3signer.Check{ID: "vault-check/needs-restart"})
+	}
 	if !d.custody.Ready() || d.vault.Len() == d.keyring.Len() {
-		return nil
+		return checks
 	}
-	withheld := d.custody.Withheld(context.Background())
-	if len(withheld) == 0 {
-		return nil
+	if withheld := d.custody.Withheld(context.Background()); len(withheld) > 0 {
+		checks = append(checks, web3signer.Check{ID: "keys-check/withheld", Data: map[string]any{"error-count": len(withheld)}})
 	}
-	return []web3signer.Check{{ID: "keys-check/withheld", Data: map[string]any{"error-count": len(withheld)}}}
+	return checks
 }
 
 // routes puts the three APIs of port 9000 side by side. Those that change the
-// vault or show more than public keys need the token. None is for web pages.
+// vault or show more than public keys need the token, unless the keymanager API
+// is open to whoever has been let in.
 func (d *daemon) routes(signing http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", signing)
-	token := func() string { return d.token }
-	mux.Handle("/eth/v1/keystores", httpjson.RequireToken(token, keymanager.New(keymanager.Config{
+	token := func() string { return *d.token.Load() }
+	mux.Handle("/eth/v1/keystores", d.access.keymanager(token, keymanager.New(keymanager.Config{
 		Custody: d.custody, Guard: d.guard, Log: d.log,
 	})))
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
-		StoreErr: d.journal.Err, Head: d.journal.Head, Log: d.log,
+		StoreErr: d.journal.Err, Head: d.journal.Head, Backup: d.backup, Log: d.log,
 	})))
-	return httpjson.SameOrigin(httpjson.Origins{}, mux)
+	return mux
 }
 
 func metricsRoutes(metrics *telemetry.Metrics) http.Handler {
@@ -206,12 +219,12 @@ func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
 Secure Signer %s
   network   %s
   keys      %d in service, of %d held in %s
-  signing   http://%s
+  signing   %s://%s
   metrics   http://%s/metrics
   memory    keys %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

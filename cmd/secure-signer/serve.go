@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,7 +60,8 @@ type daemon struct {
 	keyring *bls.Keyring
 	custody *custody.Custodian
 	signer  *signer.Signer
-	token   string // of the keymanager and management APIs
+	access  *access
+	token   atomic.Pointer[string] // of the keymanager and management APIs
 	started time.Time
 }
 
@@ -68,11 +73,14 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 	if err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from now on: unheeded, it ends the process
+	defer signal.Stop(hangup)
 	d, err := f.open(ctx, log, stdin, stderr)
 	if err != nil {
 		return err
 	}
-	serveErr := f.listen(ctx, d, stdout)
+	serveErr := f.listen(ctx, d, hangup, stdout)
 	return errors.Join(serveErr, d.close())
 }
 
@@ -89,10 +97,13 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err != nil {
 		return nil, err
 	}
+	if d.access, err = f.access.open(f.httpHost, f.metricsHost); err != nil {
+		return nil, err
+	}
 	if d.dir, d.network, err = datadir.Open(f.dataDir); err != nil {
 		return nil, err
 	}
-	if d.token, err = d.dir.Token(); err != nil {
+	if err := d.readToken(); err != nil {
 		return nil, err
 	}
 	if err := checkClock(d.network, time.Now()); err != nil {
