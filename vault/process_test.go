@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,11 @@ func TestMain(m *testing.M) {
 	}
 	var count int
 	fmt.Sscan(os.Getenv("VAULT_TEST_COUNT"), &count)
-	if err := changeVault(path, count); err != nil {
+	change := changeVault
+	if os.Getenv("VAULT_TEST_REWRAP") != "" {
+		change = rewrapVault
+	}
+	if err := change(path, count); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -65,12 +70,39 @@ func changeVault(path string, count int) error {
 	return v.Close()
 }
 
+// rewrapVault changes the passphrase there and back.
+func rewrapVault(path string, count int) error {
+	for i := range count {
+		old, next, err := pair()
+		if err != nil {
+			return err
+		}
+		if _, err := Open(path, old); errors.Is(err, ErrWrongPassphrase) {
+			old, next = next, old
+		}
+		if err := Rewrap(path, old, next); err != nil {
+			return err
+		}
+		fmt.Println("rewrapped", i)
+	}
+	return nil
+}
+
+// pair returns the two passphrases that rewrapVault knows.
+func pair() (first, second Sealer, err error) {
+	if first, err = PassphraseWork([]byte(processPassphrase), MinWork); err != nil {
+		return nil, nil, err
+	}
+	second, err = PassphraseWork([]byte("another"), MinWork)
+	return first, second, err
+}
+
 // startChanging starts the other process. The function it returns waits for the
 // process to end and gives what it has printed.
-func startChanging(t *testing.T, path string, count int) (*os.Process, func() []string) {
+func startChanging(t *testing.T, path string, count int, env ...string) (*os.Process, func() []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "VAULT_TEST_CHANGE="+path, fmt.Sprintf("VAULT_TEST_COUNT=%d", count))
+	cmd.Env = append(append(os.Environ(), env...), "VAULT_TEST_CHANGE="+path, fmt.Sprintf("VAULT_TEST_COUNT=%d", count))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -177,6 +209,61 @@ func TestNoAcknowledgedChangeIsLostToKill9(t *testing.T) {
 	t.Logf("%d of 15 processes were killed at work, %d keys", killed, len(must))
 	if killed == 0 {
 		t.Error("no process was killed at work: the test is broken")
+	}
+}
+
+// TestKill9LeavesAVaultThatOneOfThePassphrasesOpens kills a process that does
+// nothing but change the passphrase.
+func TestKill9LeavesAVaultThatOneOfThePassphrasesOpens(t *testing.T) {
+	path, s := newVault(t)
+	keys := newKeys(t, 400) // 44 kB, so that a kill may hit the write
+	mustAddAll(t, mustOpen(t, path, s), keys...)
+	first, second, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds, atWork, between := 0, 0, 0
+	for ; rounds < 20 || rounds < 200 && (atWork == 0 || between == 0); rounds++ {
+		process, wait := startChanging(t, path, 1_000_000, "VAULT_TEST_REWRAP=1")
+		time.Sleep(time.Duration(20+rand.IntN(60)) * time.Millisecond)
+		if err := process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if len(wait()) > 0 {
+			atWork++
+		}
+		opened := 0
+		for _, sealer := range []Sealer{first, second} {
+			v, err := Open(path, sealer)
+			if errors.Is(err, ErrWrongPassphrase) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened++
+			assertHolds(t, v, keys)
+			if err := v.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if opened != 1 {
+			t.Fatalf("%d of the two passphrases open the vault", opened)
+		}
+		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*.tmp"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, temp := range left {
+			between++
+			if err := os.Remove(temp); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d of %d processes were killed at work, %d with the new file written in part or not yet named", atWork, rounds, between)
+	if atWork == 0 || between == 0 {
+		t.Error("no process was killed in the middle of a change: the test is broken")
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 // maxPassphrase bounds what is read: a wrong path must not fill the memory.
 const maxPassphrase = 4096
 
+// ErrNoTerminal says that there is nobody to ask.
+var ErrNoTerminal = errors.New("no passphrase: give --passphrase-file, or run on a terminal to be asked")
+
 // Passphrase reads a passphrase from file, if one is named; else from the
 // systemd credential of that name, if there is one; else from the terminal,
 // without echo. Its bytes are used as they are, but for one newline at the
@@ -115,14 +118,13 @@ func trim(text []byte) ([]byte, error) {
 // interrupts would otherwise be deaf to them here. What goes on reading then ends
 // with the process.
 func prompt(ctx context.Context, label string, stdin io.Reader, stderr io.Writer) ([]byte, error) {
-	const absent = "no passphrase: give --passphrase-file, or run on a terminal to be asked"
 	f, ok := stdin.(*os.File)
 	if !ok {
-		return nil, errors.New(absent)
+		return nil, ErrNoTerminal
 	}
 	terminal := int(f.Fd())
 	if !term.IsTerminal(terminal) {
-		return nil, errors.New(absent)
+		return nil, ErrNoTerminal
 	}
 	before, err := term.GetState(terminal)
 	if err != nil {
