@@ -29,6 +29,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Use:   "secure-signer",
 		Short: "A remote signer for validators: keys, slashing protection, Web3Signer API",
 	}
-	root.AddCommand(initCommand(), serveCommand(), restoreCommand(), versionCommand())
+	root.AddCommand(initCommand(), serveCommand(), passphraseCommand(), restoreCommand(), versionCommand())
 	return cli.Run(ctx, root, "SECURE_SIGNER", args, stdin, stdout, stderr)
 }

@@ -80,9 +80,10 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	if warning != "" {
 		fmt.Fprintf(stderr, "warning: %s\n", warning)
 	}
-	// A wrong one is noticed before anyone thinks up another.
-	if err := opens(d.Vault(), old); err != nil {
-		return err
+	if f.newFile == "" { // a wrong one is noticed before anyone thinks up another
+		if err := opens(d.Vault(), old); err != nil {
+			return explain(err)
+		}
 	}
 	next, err := config.NewPassphrase(ctx, f.newFile, newCredential, stdin, stderr)
 	if errors.Is(err, config.ErrNoTerminal) {
@@ -93,7 +94,7 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	defer clear(next)
 	if err := vault.Rewrap(d.Vault(), vault.Passphrase(old), vault.Passphrase(next)); err != nil {
-		return err
+		return explain(err)
 	}
 	if bytes.Equal(old, next) {
 		fmt.Fprintf(stdout, "The passphrase of %s is the one that it was. The vault is written anew, without what was left of deleted keys.\n", f.dataDir)
@@ -110,11 +111,15 @@ Next: put the new passphrase where the daemon reads it from, and keep a copy els
 // opens tells whether the passphrase is that of the vault.
 func opens(path string, passphrase []byte) error {
 	v, err := vault.Open(path, vault.Passphrase(passphrase))
-	if errors.Is(err, vault.ErrWrongPassphrase) {
-		return fmt.Errorf("%w: nothing was changed; give the one that the daemon is started with", err)
-	}
 	if err != nil {
 		return err
 	}
 	return v.Close()
+}
+
+func explain(err error) error {
+	if errors.Is(err, vault.ErrWrongPassphrase) {
+		return fmt.Errorf("%w: nothing was changed; give the one that the daemon is started with", err)
+	}
+	return err
 }
