@@ -7,7 +7,6 @@ import (
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
-	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/signer"
 )
@@ -23,12 +22,7 @@ type Key struct {
 	InService bool          `json:"in_service"`
 	Problem   string        `json:"problem,omitzero"` // why it is not in service
 
-	// A block is signed only above this slot, an attestation only above this
-	// target and not from below this source: the last one signed, or a floor
-	// above it. Only the identical message is signed again. Absent: anything.
-	Slot        *eth2.Slot  `json:"last_slot,omitzero"`
-	SourceEpoch *eth2.Epoch `json:"last_source_epoch,omitzero"`
-	TargetEpoch *eth2.Epoch `json:"last_target_epoch,omitzero"`
+	Record *Record `json:"record,omitzero"` // absent: nothing is known of what it has signed
 }
 
 func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
@@ -62,15 +56,9 @@ func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error
 	} else if err != nil {
 		return k, err
 	}
-	mark := state.Watermarks()
-	if mark.HasSlot {
-		k.Slot = &mark.Slot
-	}
-	if mark.HasSource {
-		k.SourceEpoch = &mark.Source
-	}
-	if mark.HasTarget {
-		k.TargetEpoch = &mark.Target
+	if err == nil {
+		record := recordOf(state)
+		k.Record = &record
 	}
 	return k, nil
 }
@@ -92,10 +80,7 @@ type Generated struct {
 // notGenerated is the body of an error after some keys were made: they are in
 // service, and nobody else knows of them.
 type notGenerated struct {
-	Code    int             `json:"code"`
-	Message string          `json:"message"`
-	Error   string          `json:"error"`
-	Reason  string          `json:"reason"`
+	failure
 	Pubkeys []bls.PublicKey `json:"pubkeys"`
 }
 
@@ -122,7 +107,7 @@ func (h *handler) generateKeys(w http.ResponseWriter, r *http.Request) {
 		pub, err := h.Custody.Generate(r.Context())
 		if err != nil {
 			h.Log.Error("key not generated", "error", err)
-			writeNotGenerated(w, err, made)
+			writeFailure(w, notGenerated{storeFailure(fmt.Sprintf("a key could not be generated: %v", err)), made.Pubkeys})
 			return
 		}
 		h.Log.Info("key generated", "pubkey", pub)
@@ -135,13 +120,20 @@ func writeLoading(w http.ResponseWriter) {
 	httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonLoading), custody.ErrLoading.Error())
 }
 
-func writeNotGenerated(w http.ResponseWriter, err error, made Generated) {
-	message := fmt.Sprintf("a key could not be generated: %v", err)
-	httpjson.WriteJSON(w, http.StatusServiceUnavailable, notGenerated{
-		Code:    http.StatusServiceUnavailable,
-		Message: message,
-		Error:   message,
-		Reason:  string(signer.ReasonStoreUnavailable),
-		Pubkeys: made.Pubkeys,
-	})
+// A failure is the members that every error body has.
+type failure struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Error   string `json:"error"`
+	Reason  string `json:"reason"`
+}
+
+func storeFailure(message string) failure {
+	return failure{http.StatusServiceUnavailable, message, message, string(signer.ReasonStoreUnavailable)}
+}
+
+// writeFailure answers a storeFailure with what was done before it.
+func writeFailure(w http.ResponseWriter, body any) {
+	w.Header().Set("Retry-After", "1")
+	httpjson.WriteJSON(w, http.StatusServiceUnavailable, body)
 }

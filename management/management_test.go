@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +44,7 @@ type store struct {
 	record.Store
 	room       atomic.Int64
 	unreadable atomic.Bool
+	damaged    bls.PublicKey // whose record cannot be listed
 }
 
 var errFull = errors.New("no space left on device")
@@ -54,6 +56,22 @@ func (s *store) Load(ctx context.Context, key record.Key) (record.Record, error)
 	return s.Store.Load(ctx, key)
 }
 
+func (s *store) List(ctx context.Context) iter.Seq2[record.Entry, error] {
+	if s.unreadable.Load() {
+		return func(yield func(record.Entry, error) bool) { yield(record.Entry{}, errFull) }
+	}
+	return func(yield func(record.Entry, error) bool) {
+		for e, err := range s.Store.List(ctx) {
+			if strings.HasSuffix(string(e.Key), string(s.damaged[:])) {
+				e.Value = []byte("rubbish")
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
 func (s *store) Create(ctx context.Context, key record.Key, value []byte) error {
 	if s.room.Add(-1) < 0 {
 		return errFull
@@ -62,6 +80,12 @@ func (s *store) Create(ctx context.Context, key record.Key, value []byte) error 
 }
 
 func newSigner(t testing.TB) *testSigner {
+	t.Helper()
+	return newSignerThat(t, slashing.Config{Unbounded: true})
+}
+
+// newSignerThat returns a signer for hoodi with a guard of that configuration.
+func newSignerThat(t testing.TB, config slashing.Config) *testSigner {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vault")
 	sealer, err := vault.PassphraseWork([]byte("a passphrase"), vault.MinWork)
@@ -88,9 +112,12 @@ func newSigner(t testing.TB) *testSigner {
 	if !ok {
 		t.Fatal("no network hoodi")
 	}
+	if config.Network == nil {
+		config.Network = network
+	}
 	s := &testSigner{store: &store{Store: memory.New()}}
 	s.store.room.Store(1 << 20)
-	s.guard = slashing.New(s.store, slashing.Config{Network: network, Unbounded: true})
+	s.guard = slashing.New(s.store, config)
 	s.custody = &custody.Custodian{Vault: v, Keyring: keyring, Guard: s.guard}
 	s.Handler = New(Config{
 		Custody:  s.custody,
@@ -187,6 +214,8 @@ func TestStatus(t *testing.T) {
 			"name":                    "hoodi",
 			"genesis_validators_root": "0x212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f",
 			"genesis_time":            "1742213400",
+			"seconds_per_slot":        12.0,
+			"slots_per_epoch":         32.0,
 		},
 		"keys": object{"held": 2.0, "in_service": 1.0, "withheld": 1.0, "loading": false},
 		"store": object{"up": true, "head": object{
@@ -252,8 +281,11 @@ func TestKeysAreListedWithTheirWatermarks(t *testing.T) {
 		t.Error("the list is not sorted")
 	}
 	want := map[string]map[string]any{
-		fresh.String(): {"in_service": true},
-		used.String():  {"in_service": true, "last_source_epoch": "6", "last_target_epoch": "9223372036854775808"},
+		fresh.String(): {"in_service": true, "record": map[string]any{"disabled": false, "floors": map[string]any{}}},
+		used.String(): {"in_service": true, "record": map[string]any{
+			"disabled": false, "floors": map[string]any{},
+			"last_attestation": map[string]any{"source_epoch": "6", "target_epoch": "9223372036854775808", "signing_root": "0x01" + strings.Repeat("00", 31)},
+		}},
 		withheld.String(): {"in_service": false, "problem": "nothing is known of what it has signed: import it again with its slashing protection data: " +
 			"no slashing record of " + withheld.String()},
 	}
@@ -336,11 +368,11 @@ func TestOtherRoutesAndMethods(t *testing.T) {
 	s := newSigner(t)
 	s.load(t)
 	s.wantError(t, "GET", "/signer/v1/nothing", "", http.StatusNotFound, "no_such_route", "no such route")
-	s.wantError(t, "DELETE", "/signer/v1/keys", "", http.StatusMethodNotAllowed, "method_not_allowed", "GET, POST")
+	s.wantError(t, "DELETE", "/signer/v1/keys", "", http.StatusMethodNotAllowed, "method_not_allowed", "GET, HEAD, POST")
 	s.wantError(t, "POST", "/signer/v1/status", "{}", http.StatusMethodNotAllowed, "method_not_allowed", "GET")
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, "/signer/v1/keys", nil))
-	if got := w.Header().Get("Allow"); got != "GET, POST" {
+	if got := w.Header().Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow: %q", got)
 	}
 }

@@ -17,13 +17,17 @@ type Status struct {
 	Network       Network `json:"network"`
 	Keys          Keys    `json:"keys"`
 	Store         Store   `json:"store"`
+
+	HighWatermark *HighWatermark `json:"high_watermark,omitzero"`
 }
 
 // A Network is the chain that a signer signs for.
 type Network struct {
 	Name                  string      `json:"name"`
 	GenesisValidatorsRoot eth2.Root   `json:"genesis_validators_root"`
-	GenesisTime           eth2.Uint64 `json:"genesis_time"`   // unix seconds; 0: unknown
+	GenesisTime           eth2.Uint64 `json:"genesis_time"` // unix seconds; 0: unknown
+	SecondsPerSlot        uint64      `json:"seconds_per_slot"`
+	SlotsPerEpoch         uint64      `json:"slots_per_epoch"`
 	Slot                  *eth2.Slot  `json:"slot,omitzero"`  // by the signer's clock, from genesis on
 	Epoch                 *eth2.Epoch `json:"epoch,omitzero"` // likewise
 }
@@ -58,6 +62,7 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 		Network:       h.network(now),
 		Keys:          h.keys(),
 		Store:         h.store(),
+		HighWatermark: h.highWatermark(),
 	}
 	s.Ready = s.Store.Up && !s.Keys.Loading
 	httpjson.WriteJSON(w, http.StatusOK, s)
@@ -68,6 +73,8 @@ func (h *handler) network(now time.Time) Network {
 		Name:                  h.Network.Name,
 		GenesisValidatorsRoot: h.Network.GenesisValidatorsRoot,
 		GenesisTime:           eth2.Uint64(h.Network.GenesisTime),
+		SecondsPerSlot:        h.Network.SecondsPerSlot,
+		SlotsPerEpoch:         h.Network.SlotsPerEpoch(),
 	}
 	if slot, started := h.Network.SlotAt(now.Unix()); started {
 		epoch := h.Network.EpochOf(slot)

@@ -96,31 +96,46 @@ func (c *client) call(ctx context.Context, patience time.Duration, method, path 
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	answer, err := c.ask(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("Accept", "application/json")
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.http.Do(req)
+	defer answer.Close()
+	text, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
 	if err != nil {
 		return c.unreachable(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return c.unreachable(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return c.refused(resp.StatusCode, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("%s does not answer like a Secure Signer: is --url right? %w", c.base, err)
 	}
 	return nil
+}
+
+// ask sends a body, if it is not nil, and returns the answer of a 200. Any other
+// answer is an error.
+func (c *client) ask(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	return nil, c.refused(resp.StatusCode, text)
 }
 
 // unreachable says what to do about a signer that cannot be asked.
@@ -132,6 +147,8 @@ func (c *client) unreachable(err error) error {
 		return fmt.Errorf("the signer at %s did not answer in time: look at its log; what was asked for may have been done", c.base)
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted: what was asked for last may have been done")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the signer at %s broke off its answer: look at its log, then try again", c.base)
 	}
 	return fmt.Errorf("ask the signer: %w: is --url right?", err)
 }
@@ -140,6 +157,7 @@ func (c *client) unreachable(err error) error {
 func (c *client) refused(status int, text []byte) error {
 	var body struct {
 		Message string `json:"message"`
+		Reason  string `json:"reason"`
 	}
 	if err := json.Unmarshal(text, &body); err != nil || body.Message == "" {
 		body.Message = http.StatusText(status)
@@ -149,6 +167,10 @@ func (c *client) refused(status int, text []byte) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.message = fmt.Sprintf("the signer does not accept the token of %s: it wants the one in the api-token.txt of its own data folder (--data-dir or --token-file)", c.tokenFile)
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		if body.Reason == "no_record" {
+			e.message = body.Message
+			break
+		}
 		e.message = fmt.Sprintf("%s is not a Secure Signer of this release: %s: check --url, and update the older of the two", c.base, body.Message)
 	case http.StatusServiceUnavailable:
 		e.message = fmt.Sprintf("the signer cannot do it now: %s (signerctl status tells more)", body.Message)

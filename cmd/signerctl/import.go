@@ -32,7 +32,7 @@ func (c *tool) importCommand() *cobra.Command {
 		Short: "Import EIP-2335 keystores, with their slashing protection data",
 		Long: "Import EIP-2335 keystores: files, or folders of keystore*.json files as the deposit tools write them, all under one password. " +
 			"Stop the validator client that used the keys first, and give the slashing protection data that it exports: " +
-			"a key without any signs nothing before the next epoch. An import can be repeated; keys that are held already are left as they are.",
+			"a key without any signs nothing before the next epoch. An import that was broken off goes on when it is repeated: keys that are in service already are left as they are.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.importKeys(cmd.Context(), f, args)
@@ -47,16 +47,19 @@ func (c *tool) importCommand() *cobra.Command {
 type imported struct {
 	File    string         `json:"file"`
 	Pubkey  *bls.PublicKey `json:"pubkey,omitzero"`
-	Status  string         `json:"status"` // imported, duplicate, error or unknown
+	Status  string         `json:"status"` // imported, duplicate, error, unknown or pending
 	Message string         `json:"message,omitzero"`
 
 	text string
 }
 
-// The statuses that are not the signer's.
+// The statuses. Those that the signer gives are the keymanager API's.
 const (
-	statusError   = "error"
-	statusUnknown = "unknown" // the signer was not asked, or did not answer
+	statusImported  = "imported"
+	statusDuplicate = "duplicate" // in service already
+	statusError     = "error"
+	statusUnknown   = "unknown" // the signer was asked, and did not answer
+	statusPending   = "pending" // the signer was not asked
 )
 
 func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) error {
@@ -72,17 +75,52 @@ func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	password, err := c.password(ctx, f.passwordFile)
-	if err != nil {
-		return err
-	}
 	keys := make([]*imported, len(files))
 	for i, file := range files {
 		keys[i] = readKeystore(file)
 	}
+	if err := c.goOn(ctx, signer, keys, history); err != nil {
+		return fmt.Errorf("nothing was imported: %w", err)
+	}
+	password, err := c.password(ctx, f.passwordFile)
+	if err != nil {
+		return err
+	}
 	sendErr := c.send(ctx, signer, keys, password, history)
 	printErr := c.printImported(keys, history)
 	return errors.Join(printErr, sendErr, failures(keys))
+}
+
+// goOn finds the keys that are in service already, from an import that was broken
+// off, and says how many are left. They are not sent again, unless there is a
+// history: it may be newer than theirs.
+func (c *tool) goOn(ctx context.Context, signer *client, keys []*imported, history *interchange) error {
+	var list struct {
+		Data []struct {
+			Pubkey bls.PublicKey `json:"validating_pubkey"`
+		} `json:"data"`
+	}
+	if err := signer.call(ctx, answerTime, "GET", "/eth/v1/keystores", nil, &list); err != nil {
+		return err
+	}
+	held := make(map[bls.PublicKey]bool, len(list.Data))
+	for _, k := range list.Data {
+		held[k.Pubkey] = true
+	}
+	found := 0
+	for _, k := range keys {
+		if k.Status != statusPending || k.Pubkey == nil || !held[*k.Pubkey] {
+			continue
+		}
+		found++
+		if !history.names(k) {
+			k.Status, k.Message = statusDuplicate, "in service already"
+		}
+	}
+	if found > 0 {
+		fmt.Fprintf(c.stderr, "%d of %d keystores are in service already: going on with the other %d.\n", found, len(keys), len(keys)-found)
+	}
+	return nil
 }
 
 // keystoreFiles lists the files that args name, and those in the folders.
@@ -117,7 +155,7 @@ func escapeGlob(dir string) string {
 // readKeystore reads a file that the signer can be asked to import, or says why
 // it is not one.
 func readKeystore(file string) *imported {
-	k := &imported{File: file, Status: statusUnknown}
+	k := &imported{File: file, Status: statusPending}
 	text, err := readFile(file, keystore.MaxSize)
 	var ks *keystore.Keystore
 	if err == nil {
@@ -193,7 +231,7 @@ const keystoreTime = 30 * time.Second
 func (c *tool) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
 	var ready []*imported
 	for _, k := range keys {
-		if k.Status == statusUnknown {
+		if k.Status == statusPending {
 			ready = append(ready, k)
 		}
 	}
@@ -201,6 +239,9 @@ func (c *tool) send(ctx context.Context, signer *client, keys []*imported, passw
 	defer progress.end()
 	for done := 0; done < len(ready); {
 		batch := ready[done:min(done+portion, len(ready))]
+		for _, k := range batch {
+			k.Status = statusUnknown
+		}
 		if err := sendBatch(ctx, signer, batch, password, history); err != nil {
 			return err
 		}
@@ -235,34 +276,57 @@ func sendBatch(ctx context.Context, signer *client, batch []*imported, password 
 	return nil
 }
 
-// failures says how many keys were not imported.
-func failures(keys []*imported) error {
-	failed, unknown := 0, 0
+// A tally counts keystores by their status.
+type tally struct {
+	Imported  int `json:"imported"`
+	Duplicate int `json:"duplicate"`
+	Failed    int `json:"failed"`
+	Unknown   int `json:"unknown"`
+	Pending   int `json:"pending"`
+}
+
+func tallyOf(keys []*imported) tally {
+	var t tally
 	for _, k := range keys {
 		switch k.Status {
-		case "imported", "duplicate":
+		case statusImported:
+			t.Imported++
+		case statusDuplicate:
+			t.Duplicate++
 		case statusUnknown:
-			unknown++
+			t.Unknown++
+		case statusPending:
+			t.Pending++
 		default:
-			failed++
+			t.Failed++
 		}
 	}
-	switch {
-	case failed > 0 && unknown > 0:
-		return fmt.Errorf("%d of %d keystores failed, and of %d it is not known: repeat the import, which changes nothing for keys that are held", failed, len(keys), unknown)
-	case failed > 0:
-		return fmt.Errorf("%d of %d keystores failed: mend what is said above, and repeat the import", failed, len(keys))
-	case unknown > 0:
-		return fmt.Errorf("of %d of %d keystores it is not known: repeat the import, which changes nothing for keys that are held", unknown, len(keys))
+	return t
+}
+
+func (t tally) String() string {
+	return fmt.Sprintf("%d imported, %d in service already, %d failed, %d not known, %d not sent", t.Imported, t.Duplicate, t.Failed, t.Unknown, t.Pending)
+}
+
+// failures says what to do if not every key was imported.
+func failures(keys []*imported) error {
+	t := tallyOf(keys)
+	var errs []error
+	if t.Failed > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d keystores failed: mend what is said above, and repeat the import", t.Failed, len(keys)))
 	}
-	return nil
+	if t.Unknown+t.Pending > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d keystores are left: repeat the import, it goes on with what is missing", t.Unknown+t.Pending, len(keys)))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *tool) printImported(keys []*imported, history *interchange) error {
 	if c.json {
 		return c.printJSON(struct {
-			Keys []*imported `json:"keys"`
-		}{keys})
+			Keys    []*imported `json:"keys"`
+			Summary tally       `json:"summary"`
+		}{keys, tallyOf(keys)})
 	}
 	var rows []table.Row
 	unnamed := 0
@@ -272,12 +336,14 @@ func (c *tool) printImported(keys []*imported, history *interchange) error {
 			pub = k.Pubkey.String()
 		}
 		rows = append(rows, table.Row{k.File, pub, k.Status, k.Message})
-		if k.Status == "imported" && !history.names(k) {
+		if k.Status == statusImported && !history.names(k) {
 			unnamed++
 		}
 	}
 	if unnamed > 0 {
 		fmt.Fprintf(c.stderr, "%s came without slashing protection data: unless the signer runs with --new-key-floor none, they sign nothing before the next epoch.\n", count(unnamed))
 	}
-	return c.printTable(table.Row{"file", "key", "status", "message"}, rows)
+	err := c.printTable(table.Row{"file", "key", "status", "message"}, rows)
+	fmt.Fprintf(c.stderr, "%v.\n", tallyOf(keys))
+	return err
 }

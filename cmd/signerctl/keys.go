@@ -17,20 +17,20 @@ import (
 func (c *tool) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make, import and list keys",
+		Short: "Make, import, list and delete keys",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("%w: keys needs generate, import or list", cli.ErrUsage)
+			return fmt.Errorf("%w: keys needs generate, import, list or delete", cli.ErrUsage)
 		},
 	}
-	cmd.AddCommand(c.generateCommand(), c.importCommand(), c.listCommand())
+	cmd.AddCommand(c.generateCommand(), c.importCommand(), c.listCommand(), c.deleteCommand())
 	return cmd
 }
 
 func (c *tool) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the keys that are held, and what each may still sign",
+		Short: "List the keys that are held, and what each has signed",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			signer, err := c.client()
@@ -56,28 +56,47 @@ func (c *tool) printKeys(list management.KeyList) error {
 	}
 	var rows []table.Row
 	for _, k := range list.Keys {
-		if k.InService {
-			rows = append(rows, table.Row{k.Pubkey, above(k.Slot), vote(k), "in service"})
-		} else {
-			rows = append(rows, table.Row{k.Pubkey, "", "", "NOT in service: " + k.Problem})
+		state := "in service"
+		if !k.InService {
+			state = "NOT in service: " + k.Problem
 		}
+		rows = append(rows, append(append(table.Row{k.Pubkey}, marks(k.Record)...), state))
 	}
-	return c.printTable(table.Row{"key", "block above slot", "vote above source → target", "state"}, rows)
+	return c.printTable(append(append(table.Row{"key"}, markColumns()...), "state"), rows)
 }
 
-// above is a watermark, or "any" where there is none.
-func above[N ~uint64](mark *N) string {
-	if mark == nil {
-		return "any"
-	}
-	return fmt.Sprint(uint64(*mark))
+// markColumns are the columns that marks fills.
+func markColumns() table.Row {
+	return table.Row{"last block", "last vote", "floor: block", "floor: vote"}
 }
 
-func vote(k management.Key) string {
-	if k.SourceEpoch == nil && k.TargetEpoch == nil {
-		return "any"
+// marks tells what was signed here, and what is not signed because of what may
+// have been signed elsewhere.
+func marks(r *management.Record) table.Row {
+	if r == nil {
+		return table.Row{"?", "?", "?", "?"}
 	}
-	return above(k.SourceEpoch) + " → " + above(k.TargetEpoch)
+	row := table.Row{"-", "-", "-", "-"}
+	if b := r.LastBlock; b != nil {
+		row[0] = uint64(b.Slot)
+	}
+	if a := r.LastAttestation; a != nil {
+		row[1] = fmt.Sprintf("%d → %d", a.SourceEpoch, a.TargetEpoch)
+	}
+	if f := r.Floors; f.Slot != nil {
+		row[2] = uint64(*f.Slot)
+	}
+	if f := r.Floors; f.SourceEpoch != nil || f.TargetEpoch != nil {
+		row[3] = number(f.SourceEpoch) + " → " + number(f.TargetEpoch)
+	}
+	return row
+}
+
+func number[N ~uint64](n *N) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(uint64(*n))
 }
 
 func (c *tool) generateCommand() *cobra.Command {

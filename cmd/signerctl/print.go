@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -41,33 +42,64 @@ func (c *tool) printTable(header table.Row, rows []table.Row) error {
 // A progress tells on stderr how far long work is: on a terminal in one line
 // that is written over, elsewhere now and then.
 type progress struct {
-	w    io.Writer
-	what string
-	live bool
-	last time.Time
+	w     io.Writer
+	what  string
+	live  bool
+	drawn bool
+	began time.Time
+	last  time.Time
 }
 
-// quietTime is between two lines where nobody may be watching.
-const quietTime = 30 * time.Second
+const (
+	frameTime = 100 * time.Millisecond // between two drawings of a line
+	quietTime = 30 * time.Second       // between two lines where nobody may be watching
+)
 
 func (c *tool) progress(what string) *progress {
 	f, ok := c.stderr.(*os.File)
-	return &progress{w: c.stderr, what: what, live: ok && term.IsTerminal(int(f.Fd())), last: time.Now()}
+	now := time.Now()
+	return &progress{w: c.stderr, what: what, live: ok && term.IsTerminal(int(f.Fd())), began: now, last: now}
 }
 
+// report says how much is done, of a total that is 0 where it is not known.
 func (p *progress) report(done, total int) {
+	now := time.Now()
 	switch {
-	case p.live:
-		fmt.Fprintf(p.w, "\r%s %d of %d", p.what, done, total)
-	case time.Since(p.last) > quietTime:
-		p.last = time.Now()
-		fmt.Fprintf(p.w, "%s %d of %d\n", p.what, done, total)
+	case p.live && (now.Sub(p.last) > frameTime || done == total):
+		p.drawn = true
+		fmt.Fprintf(p.w, "\r%s\x1b[K", p.line(done, total, now.Sub(p.began)))
+	case !p.live && now.Sub(p.last) > quietTime:
+		fmt.Fprintln(p.w, p.line(done, total, now.Sub(p.began)))
+	default:
+		return
 	}
+	p.last = now
+}
+
+// barWidth is that of the bar, in characters.
+const barWidth = 30
+
+// line is "imported 20 of 100 [======                        ] 5/s, 16s left".
+func (p *progress) line(done, total int, took time.Duration) string {
+	line := fmt.Sprintf("%s %d", p.what, done)
+	if total > 0 {
+		full := min(barWidth, done*barWidth/total)
+		line += fmt.Sprintf(" of %d [%s%s]", total, strings.Repeat("=", full), strings.Repeat(" ", barWidth-full))
+	}
+	if done == 0 || took < time.Second {
+		return line
+	}
+	rate := float64(done) / took.Seconds()
+	line += fmt.Sprintf(" %.3g/s", rate)
+	if total > done {
+		line += fmt.Sprintf(", %v left", time.Duration(float64(total-done)/rate*float64(time.Second)).Round(time.Second))
+	}
+	return line
 }
 
 // end leaves the line.
 func (p *progress) end() {
-	if p.live {
+	if p.drawn {
 		fmt.Fprintln(p.w)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,11 +34,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"signerctl": func() {
-			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
-	})
+	testscript.Main(m, map[string]func(){"signerctl": main})
 }
 
 func TestScripts(t *testing.T) {
@@ -50,17 +47,28 @@ func TestScripts(t *testing.T) {
 			"signer":    changeSigner,
 			"keystores": writeKeystores,
 			"history":   writeHistory,
+			"key":       setKey,
+			"mode":      checkMode,
 		},
 	})
 }
 
-// exits runs a program and expects an exit code: exits 2 signerctl keys.
+// exits runs a program and expects an exit code: exits 2 signerctl keys. An
+// argument @FILE stands for the lines of a file.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	var line []string
+	for _, arg := range args[1:] {
+		if file, ok := strings.CutPrefix(arg, "@"); ok {
+			line = append(line, strings.Fields(ts.ReadFile(file))...)
+		} else {
+			line = append(line, arg)
+		}
+	}
 	got := 0
 	var exit *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+	if err := ts.Exec(line[0], line[1:]...); errors.As(err, &exit) {
 		got = exit.ExitCode()
 	} else {
 		ts.Check(err)
@@ -75,14 +83,39 @@ type testSigner struct {
 	vault   *vault.Vault
 	guard   *slashing.Guard
 	network *eth2.Network
-	down    atomic.Bool  // the store is
-	room    atomic.Int64 // for so many records more
+	down    atomic.Bool   // the store is
+	room    atomic.Int64  // for so many records more
+	answers atomic.Int64  // to so many requests that change something; then it fails as
+	broken  atomic.Int32  // says: breaksOff or hangs
+	hung    chan struct{} // gets a value for each request that hangs
 	server  *httptest.Server
+
+	cutBackup atomic.Bool // backups end half way
 
 	// What a restart replaces.
 	keyring *bls.Keyring
 	custody *custody.Custodian
 	routes  atomic.Pointer[http.ServeMux]
+}
+
+// How a signer fails.
+const (
+	breaksOff int32 = iota + 1
+	hangs
+)
+
+// fail breaks a connection off, or leaves it without an answer.
+func (s *testSigner) fail(r *http.Request) {
+	switch {
+	case r.Method == http.MethodGet || s.broken.Load() == 0 || s.answers.Add(-1) >= 0:
+	case s.broken.Load() == breaksOff:
+		panic(http.ErrAbortHandler)
+	default:
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+		s.hung <- struct{}{}
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
 }
 
 var errFull = errors.New("no space left on device")
@@ -120,7 +153,7 @@ func startSigner(path string) (*testSigner, error) {
 	if err := vault.Create(path, sealer); err != nil {
 		return nil, err
 	}
-	s := new(testSigner)
+	s := &testSigner{hung: make(chan struct{}, 8)}
 	s.room.Store(1 << 20)
 	if s.vault, err = vault.Open(path, sealer); err != nil {
 		return nil, err
@@ -131,7 +164,10 @@ func startSigner(path string) (*testSigner, error) {
 		return nil, err
 	}
 	s.server = httptest.NewServer(httpjson.RequireToken(func() string { return "the-token" },
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.routes.Load().ServeHTTP(w, r) })))
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.fail(r)
+			s.routes.Load().ServeHTTP(w, r)
+		})))
 	return s, s.load()
 }
 
@@ -150,7 +186,7 @@ func (s *testSigner) restart() (err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/eth/v1/keystores", keymanager.New(keymanager.Config{Custody: s.custody, Guard: s.guard, Log: log}))
 	mux.Handle("/signer/v1/", management.New(management.Config{
-		Custody: s.custody, Guard: s.guard, Network: s.network, Release: "v1.2.3", Started: time.Now(), Log: log,
+		Custody: s.custody, Guard: s.guard, Network: s.network, Release: "v1.2.3", Started: time.Now(), Log: log, Backup: s.backup,
 		StoreErr: func() error {
 			if s.down.Load() {
 				return errFull
@@ -186,8 +222,14 @@ func (f fullStore) Create(ctx context.Context, key record.Key, value []byte) err
 //	signer down      its store has failed
 //	signer room N    its store takes N records more
 //	signer forget    it holds a key that it knows nothing of
+//	signer signs @FILE N  it has signed a block and a vote with the key in a file
 //	signer restart   it has been started, and has not loaded its keys
 //	signer load      now it has
+//	signer cut       its backups end half way
+//	signer breaks N  it changes something N times more, then it breaks connections off
+//	signer hangs N   the same, but then it does not answer
+//	signer hung      waits until it has not answered
+//	signer mends     it answers again
 func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value("signer").(*testSigner)
 	switch args[0] {
@@ -203,10 +245,31 @@ func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
 		sk, err := bls.GenerateKey()
 		ts.Check(err)
 		ts.Check(s.vault.Add(context.Background(), sk, sk.PublicKey()))
+	case "signs":
+		pub, err := bls.ParsePublicKey(strings.TrimSpace(ts.ReadFile(strings.TrimPrefix(args[1], "@"))))
+		ts.Check(err)
+		n, err := strconv.ParseUint(args[2], 10, 8)
+		ts.Check(err)
+		epoch := eth2.Epoch(n)
+		vote := eth2.AttestationData{Source: eth2.Checkpoint{Epoch: epoch - 1}, Target: eth2.Checkpoint{Epoch: epoch}}
+		ctx := context.Background()
+		ts.Check(s.guard.Record(ctx, pub, &eth2.Block{Header: &eth2.BeaconBlockHeader{Slot: eth2.Slot(n)}}, eth2.Root{byte(n)}))
+		ts.Check(s.guard.Record(ctx, pub, &eth2.Attestation{Data: vote}, eth2.Root{byte(n)}))
 	case "restart":
 		ts.Check(s.restart())
 	case "load":
 		ts.Check(s.load())
+	case "cut":
+		s.cutBackup.Store(true)
+	case "breaks", "hangs":
+		n, err := strconv.ParseInt(args[1], 10, 64)
+		ts.Check(err)
+		s.answers.Store(n)
+		s.broken.Store(map[string]int32{"breaks": breaksOff, "hangs": hangs}[args[0]])
+	case "hung":
+		<-s.hung
+	case "mends":
+		s.broken.Store(0)
 	default:
 		ts.Fatalf("signer %v?", args)
 	}
@@ -242,4 +305,34 @@ func writeHistory(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value("signer").(*testSigner)
 	text := fmt.Sprintf(`{"metadata":{"interchange_format_version":"5","genesis_validators_root":%q},"data":[%s]}`, s.network.GenesisValidatorsRoot, strings.Join(data, ","))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// setKey sets KEY<N> to the key of the first keystore of a folder that has not been
+// taken: key 0 DIR.
+func setKey(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[1]), "*.json"))
+	ts.Check(err)
+	for _, file := range files {
+		ks, err := keystore.Parse([]byte(ts.ReadFile(file)))
+		ts.Check(err)
+		pub, _ := ks.PublicKey()
+		taken := false
+		for n := range 10 {
+			taken = taken || ts.Getenv(fmt.Sprintf("KEY%d", n)) == pub.String()
+		}
+		if !taken {
+			ts.Setenv("KEY"+args[0], pub.String())
+			return
+		}
+	}
+	ts.Fatalf("every key of %s is taken", args[1])
+}
+
+// checkMode checks a file's permissions: mode 0600 FILE.
+func checkMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
 }

@@ -61,6 +61,9 @@ func statusRows(s management.Status) []table.Row {
 		{"keys", keySummary(s.Keys)},
 		{"store", storeSummary(s.Store)},
 	}
+	if s.HighWatermark != nil {
+		rows = append(rows, table.Row{"high watermark", stop(s.HighWatermark)})
+	}
 	return rows
 }
 

@@ -38,7 +38,6 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 		return nil
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
