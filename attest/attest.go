@@ -85,13 +85,37 @@ func ParseEvidence(text []byte) (Evidence, error) {
 	return ev, nil
 }
 
-// Expect returns an error unless the evidence is of one of the types. Every
-// Verifier begins with it.
+// Expect returns an error unless the evidence is of one of the types, and not
+// too long. Every Verifier begins with it.
 func (ev Evidence) Expect(types ...string) error {
-	if slices.Contains(types, ev.Type) {
-		return nil
+	if !slices.Contains(types, ev.Type) {
+		return fmt.Errorf("evidence of type %q, want %s: use the verifier for that type", ev.Type, strings.Join(types, " or "))
 	}
-	return fmt.Errorf("evidence of type %q, want %s: use the verifier for that type", ev.Type, strings.Join(types, " or "))
+	if len(ev.Value) > MaxEvidence {
+		return fmt.Errorf("evidence has %d bytes, at most %d are read", len(ev.Value), MaxEvidence)
+	}
+	return nil
+}
+
+// ExpectCollateral returns an ErrCollateral unless all that is required came with
+// the evidence, and nothing but what is required or optional.
+func (ev Evidence) ExpectCollateral(required, optional []string) error {
+	for _, name := range required {
+		if len(ev.Collateral[name]) == 0 {
+			return fmt.Errorf("%w: %s did not come with the evidence", ErrCollateral, name)
+		}
+	}
+	size := 0
+	for _, name := range names(ev.Collateral) {
+		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
+			return fmt.Errorf("%w: %q is no part of it: leave it out", ErrCollateral, name)
+		}
+		size += len(ev.Collateral[name])
+	}
+	if size > MaxEvidence {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are read", ErrCollateral, size, MaxEvidence)
+	}
+	return nil
 }
 
 // A Set is a Verifier for several types of evidence.

@@ -38,6 +38,9 @@ var table = map[string]rule{
 	"record/memory":     {ours: []string{"record"}},
 	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
+	// Rooms of the evidence.
+	"attest/dcap": {ours: []string{"attest"}},
+
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
