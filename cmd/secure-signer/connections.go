@@ -2,10 +2,12 @@ package main
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // A boundedListener has at most so many connections open at a time: clients that
@@ -13,19 +15,24 @@ import (
 // needs for its next segment, and without that the store fails.
 //
 // Where there is no room, whoever knocks takes the place of the connection that
-// has been waiting for its client for longest. If none waits, because all are in
-// the middle of a request, further ones wait unaccepted; the server's time-outs
-// bound for how long.
+// has waited for its client for longest: of one that has never sent anything, and
+// else of one that lies idle between two requests. If all are in the middle of a
+// request, whoever knocks waits; the server's time-outs bound for how long.
 type boundedListener struct {
 	net.Listener
 	limit int
 
-	mu      sync.Mutex
-	room    sync.Cond // that open has fallen, waiting has grown, or closed is set
-	open    int
-	waiting list.List // of *boundedConn, the longest first
-	closed  bool
+	mu     sync.Mutex
+	room   sync.Cond // that there may be room
+	open   int
+	silent list.List // of *boundedConn, the longest first
+	idle   list.List // likewise
+	closed bool
 }
+
+// grace is how long a connection may wait for its client before another takes
+// its place: whoever has just connected has a request on its way.
+const grace = time.Second
 
 // bounded bounds the connections of l by n.
 func bounded(l net.Listener, n int) *boundedListener {
@@ -35,13 +42,12 @@ func bounded(l net.Listener, n int) *boundedListener {
 }
 
 func (b *boundedListener) Accept() (net.Conn, error) {
-	if err := b.takeRoom(); err != nil {
-		return nil, err
-	}
 	conn, err := b.Listener.Accept()
 	if err != nil {
-		b.giveRoom()
 		return nil, err
+	}
+	if err := b.takeRoom(); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
 	return &boundedConn{Conn: conn, release: sync.OnceFunc(b.giveRoom)}, nil
 }
@@ -50,15 +56,20 @@ func (b *boundedListener) takeRoom() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.open >= b.limit && !b.closed {
-		longest := b.waiting.Front()
+		longest := b.longest()
 		if longest == nil {
 			b.room.Wait()
 			continue
 		}
-		conn := longest.Value.(*boundedConn)
-		b.forget(conn)
+		if early := grace - time.Since(longest.since); early > 0 {
+			wake := time.AfterFunc(early, b.room.Signal)
+			b.room.Wait()
+			wake.Stop()
+			continue
+		}
+		b.forget(longest)
 		b.mu.Unlock() // closing it gives its room
-		_ = conn.Close()
+		_ = longest.Close()
 		b.mu.Lock()
 	}
 	if b.closed {
@@ -66,6 +77,19 @@ func (b *boundedListener) takeRoom() error {
 	}
 	b.open++
 	return nil
+}
+
+// longest is the connection to close first, nil if none waits for its client. It
+// is called with the lock held.
+func (b *boundedListener) longest() *boundedConn {
+	first := b.silent.Front()
+	if first == nil {
+		first = b.idle.Front()
+	}
+	if first == nil {
+		return nil
+	}
+	return first.Value.(*boundedConn)
 }
 
 func (b *boundedListener) giveRoom() {
@@ -88,16 +112,22 @@ func (b *boundedListener) track(conn net.Conn, state http.ConnState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forget(c)
-	if state == http.StateNew || state == http.StateIdle {
-		c.place = b.waiting.PushBack(c)
-		b.room.Signal()
+	switch state {
+	case http.StateNew:
+		c.list = &b.silent
+	case http.StateIdle:
+		c.list = &b.idle
+	default:
+		return
 	}
+	c.since, c.place = time.Now(), c.list.PushBack(c)
+	b.room.Signal()
 }
 
 // forget is called with the lock held.
 func (b *boundedListener) forget(c *boundedConn) {
 	if c.place != nil {
-		b.waiting.Remove(c.place)
+		c.list.Remove(c.place)
 		c.place = nil
 	}
 }
@@ -113,7 +143,11 @@ func (b *boundedListener) Close() error {
 type boundedConn struct {
 	net.Conn
 	release func()
-	place   *list.Element // in the listener's waiting, whose lock guards it
+
+	// While it waits for its client; the listener's lock guards them.
+	list  *list.List
+	place *list.Element
+	since time.Time
 }
 
 func (c *boundedConn) Close() error {

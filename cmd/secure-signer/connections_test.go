@@ -112,13 +112,24 @@ func TestWhoeverKnocksTakesThePlaceOfWhoeverWaits(t *testing.T) {
 	if !answered(kept) {
 		t.Fatal("the first client of two was not answered")
 	}
-	var last net.Conn
-	for range 10 * limit { // each takes the place of the one before, and of kept
-		last = dial()
+	for range limit { // each of those that stay silent has its second
+		dial()
 	}
+	last := dial()
 	ask(last, "/")
 	if !answered(last) {
 		t.Error("a new client was kept out by connections that wait")
+	}
+	ask(kept, "/")
+	if !answered(kept) {
+		t.Error("a client that keeps its connection gave way to silent ones")
+	}
+	for range 2 { // now one has to
+		conn := dial()
+		ask(conn, "/")
+		if !answered(conn) {
+			t.Error("a new client was kept out by idle connections")
+		}
 	}
 	close(done)
 	if !answered(busy) {
@@ -134,8 +145,8 @@ func TestWhoeverKnocksTakesThePlaceOfWhoeverWaits(t *testing.T) {
 
 // TestTheWholeAnswerReachesWhoeverSendsTooMuch: behind the bounded listener the
 // server could not half-close, and the client's own bytes reset the connection
-// before it had read the answer.
-func TestTheAnswerReachesWhoeverSendsTooMuch(t *testing.T) {
+// before it had read the answer to its end.
+func TestTheWholeAnswerReachesWhoeverSendsTooMuch(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -152,9 +163,9 @@ func TestTheAnswerReachesWhoeverSendsTooMuch(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 200<<10)); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 431") {
-		t.Errorf("got %q, %v", line, err)
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431") {
+		t.Errorf("got %q, %v", answer, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
