@@ -36,15 +36,11 @@ func (v *Vault) Delete(ctx context.Context, pub bls.PublicKey) error {
 // Refresh reads what other processes have changed since this vault was opened
 // or last changed, or since the last Refresh.
 func (v *Vault) Refresh(ctx context.Context) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	return v.locked(ctx, func() error { return nil })
 }
 
 // change appends one entry for each key, in one write.
 func (v *Vault) change(ctx context.Context, kind byte, keys []Key) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	return v.locked(ctx, func() error {
 		if err := v.allowed(kind, keys); err != nil {
 			return err
@@ -111,12 +107,12 @@ func (v *Vault) write(b []byte) error {
 	return nil
 }
 
-// locked calls f with the lock file held and everything read that other
-// processes have appended. The caller holds mu, or has the only Vault.
+// locked calls f with mu and the lock file held and everything read that other
+// processes have appended. While it waits for another process it holds nothing
+// that List or Has wait for.
 func (v *Vault) locked(ctx context.Context, f func() error) error {
-	if v.key == nil {
-		return ErrClosed
-	}
+	v.turn.Lock()
+	defer v.turn.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -125,6 +121,11 @@ func (v *Vault) locked(ctx context.Context, f func() error) error {
 		return fmt.Errorf("lock vault: %w", err)
 	}
 	defer lock.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.key == nil {
+		return ErrClosed
+	}
 	if err := v.reopen(); err != nil {
 		return err
 	}

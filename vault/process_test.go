@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/internal/durable"
 )
 
 // TestMain runs the test binary as another process that changes a vault, when
@@ -315,4 +316,51 @@ func TestAChangeThatFailsIsTakenBack(t *testing.T) {
 			assertHolds(t, again, []Key{keys[0], keys[2]})
 		})
 	}
+}
+
+// TestReadingDoesNotWaitForOtherProcesses: a signer asks its vault what it holds
+// once a second, and another process may hold the lock for long.
+func TestReadingDoesNotWaitForOtherProcesses(t *testing.T) {
+	path, s := newVault(t)
+	keys := newKeys(t, 2)
+	v := mustOpen(t, path, s)
+	mustAddAll(t, v, keys[0])
+	lock, err := durable.TryLock(path + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 2)
+	for _, change := range []func() error{
+		func() error { return v.Refresh(ctx) },
+		func() error { return v.Add(ctx, keys[1].Secret, keys[1].Public) },
+	} {
+		go func() { waiting <- change() }()
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for range 20 { // until both have begun to wait
+			if !v.Has(keys[0].Public) || v.Len() != 1 || len(v.List()) != 1 || v.Err() != nil {
+				t.Error("the vault has changed without the lock")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	select {
+	case <-read:
+	case err := <-waiting:
+		t.Errorf("a change did not wait: %v", err)
+	case <-time.After(5 * time.Second):
+		t.Error("reading waits for the lock")
+	}
+	cancel()
+	for range 2 {
+		if err := <-waiting; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	<-read
+	lock.Unlock()
+	mustAddAll(t, v, keys[1])
 }

@@ -44,7 +44,7 @@ func rewrap(path string, old, next Sealer, write func(string, []byte, fs.FileMod
 
 // anew returns a vault of the keys that are held, under the header h.
 func (v *Vault) anew(h header) ([]byte, error) {
-	sealed, at, live, err := v.snapshot()
+	sealed, at, live, err := v.entries()
 	if err != nil {
 		return nil, err
 	}

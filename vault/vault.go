@@ -72,7 +72,9 @@ type Vault struct {
 	path   string
 	append func(*os.File, []byte) error // durable.Append, or a test's fault
 
-	mu        sync.Mutex // held for a whole change, until it is on the disk
+	turn sync.Mutex // held for a whole change, also while it waits for other processes; taken before mu
+
+	mu        sync.Mutex // held from the reading of what others have changed until the change is on the disk
 	key       *[keySize]byte
 	file      *os.File
 	end       chain
@@ -260,8 +262,6 @@ func (v *Vault) Keys(yield func(bls.PublicKey, *bls.SecretKey) bool) error {
 // Sealed returns the whole file as it is on the disk. A copy of it is a vault that
 // the same Sealer opens.
 func (v *Vault) Sealed(ctx context.Context) (b []byte, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	err = v.locked(ctx, func() error {
 		b = make([]byte, v.end.offset())
 		if _, err := v.file.ReadAt(b, 0); err != nil {
@@ -277,6 +277,11 @@ func (v *Vault) Sealed(ctx context.Context) (b []byte, err error) {
 func (v *Vault) snapshot() ([]byte, chain, map[bls.PublicKey]uint64, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.entries()
+}
+
+// entries is snapshot for who holds mu.
+func (v *Vault) entries() ([]byte, chain, map[bls.PublicKey]uint64, error) {
 	if v.key == nil {
 		return nil, chain{}, nil, ErrClosed
 	}
