@@ -446,6 +446,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		b[19]++
+		copy(b[headerUsed:headerRelease], "3.1.4")
 		sum := sha256.Sum256(b[:headerSum])
 		copy(b[headerSum:], sum[:])
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -466,7 +467,7 @@ func TestOpenRefuses(t *testing.T) {
 			dir := create(t)
 			newer(t, filepath.Join(dir, snapshotName))
 			return dir
-		}, testKey, ErrVersion, "version 2"},
+		}, testKey, ErrVersion, `version 2, this release reads version 1: use release "3.1.4" or newer`},
 		{"a segment of a newer release", func(t *testing.T) string {
 			dir := create(t)
 			s, err := Open(dir, testKey)
@@ -478,7 +479,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			newer(t, filepath.Join(dir, segmentName(s.current.salt)))
 			return dir
-		}, testKey, ErrVersion, "version 2"},
+		}, testKey, ErrVersion, `version 2, this release reads version 1: use release "3.1.4" or newer`},
 		{"a snapshot that cannot be read", func(t *testing.T) string {
 			dir := create(t)
 			path := filepath.Join(dir, snapshotName)

@@ -18,11 +18,12 @@ import (
 //	bytes 16–19   version of the format, big endian
 //	bytes 20–51   random salt
 //	bytes 52–59   size of the file, 0 where it is not fixed
-//	bytes 60–4063 zero
+//	bytes 60–75   zero; in a later version the oldest release that reads it
+//	bytes 76–4063 zero
 //	then          SHA-256 of the above
 //
-// The place of the version and of the hash is the same in all versions, so that
-// a file from a newer release is not taken for a damaged one.
+// The places of the version, of the release and of the hash are the same in all
+// versions, so that a file from a newer release is not taken for a damaged one.
 type header struct {
 	magic string
 	salt  salt
@@ -36,6 +37,7 @@ const (
 	snapshotMagic = "SIGNER SNAPSHOT\n"
 	formatVersion = 1
 	headerUsed    = 60
+	headerRelease = 76
 	headerSum     = blockSize - sha256.Size
 )
 
@@ -69,8 +71,9 @@ func decodeHeader(b []byte, magic, path string) (header, error) {
 		return header{}, damaged(path, "does not begin with a whole %q header", magic)
 	}
 	if v := binary.BigEndian.Uint32(b[16:]); v != formatVersion {
-		return header{}, fmt.Errorf("%w: %s has format version %d, this release reads version %d (install the release that wrote it, or a newer one)",
-			ErrVersion, path, v, formatVersion)
+		needs := bytes.TrimRight(b[headerUsed:headerRelease], "\x00")
+		return header{}, fmt.Errorf("%w: %s has format version %d, this release reads version %d: use release %q or newer",
+			ErrVersion, path, v, formatVersion, needs)
 	}
 	if !zero(b[headerUsed:headerSum]) {
 		return header{}, damaged(path, "has a header that version %d does not know", formatVersion)
