@@ -36,10 +36,10 @@ var (
 
 // Config says how much a gate lets in. Its zero value is a good one.
 type Config struct {
-	// InFlight is how many requests are let in at once; 0: 32 for each
-	// processor. One flush of the journal takes all of them, and a processor
-	// makes a signature in less than half a millisecond: that many keep both the
-	// disk and the processors busy, and delay a block by less than 20 ms.
+	// InFlight is how many requests are let in at once; 0: 64 for each
+	// processor. A processor makes a signature in less than half a millisecond,
+	// so a block waits for 30 ms at most; and that many keep the processors busy
+	// while each flush of the journal takes 20 ms, which is a slow disk.
 	InFlight int
 
 	// MaxWaiting is how many may wait; 0: 8,192, as many as there are
@@ -75,7 +75,7 @@ type waiter struct {
 // New returns an open gate.
 func New(cfg Config) *Gate {
 	if cfg.InFlight == 0 {
-		cfg.InFlight = 32 * runtime.GOMAXPROCS(0)
+		cfg.InFlight = 64 * runtime.GOMAXPROCS(0)
 	}
 	if cfg.MaxWaiting == 0 {
 		cfg.MaxWaiting = 8192

@@ -99,11 +99,11 @@ func TestWhoeverIsTooOldIsTurnedAwayAtThatAge(t *testing.T) {
 
 		time.Sleep(time.Second - 1)
 		want(t, fresh, "waits", older, "waits")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		want(t, fresh, "waits", older, ErrTooOld.Error())
 		time.Sleep(3*time.Second - 1)
 		want(t, fresh, "waits")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		want(t, fresh, ErrTooOld.Error())
 
 		g.Leave()

@@ -20,24 +20,15 @@ import (
 type benchFlags struct {
 	against     string
 	network     string
-	kind        string
+	mix         string
 	fromEpoch   uint64
 	connections int
 	duration    time.Duration
+	warmUp      time.Duration
 	rounds      int
+	rate        float64
 	burst       int
 	bursts      int
-}
-
-// A benchReport is what signerctl bench --json prints.
-type benchReport struct {
-	Kind        string         `json:"kind"`
-	Keys        int            `json:"keys"`
-	Connections int            `json:"connections"`
-	Burst       int            `json:"burst"` // validators at once; 0 in a closed loop
-	FromEpoch   uint64         `json:"from_epoch"`
-	Rounds      []bench.Result `json:"rounds"`
-	Ratio       float64        `json:"ratio,omitzero"` // median over the rounds, first signer over second
 }
 
 func (c *tool) benchCommand() *cobra.Command {
@@ -47,29 +38,43 @@ func (c *tool) benchCommand() *cobra.Command {
 		Short: "Load a signer, or compare two, and say what came of it",
 		Long: `Load any signer that speaks the Web3Signer API, or compare two of them in rounds
 that alternate. It signs real messages with every key that the signer offers, in
-epochs from --from-epoch on: never run it on keys of a live validator.`,
+epochs from --from-epoch on: never run it on keys of a live validator.
+
+A mix says how many of so many requests are of a kind. The kinds are
+` + kindList() + `.
+In an epoch all keys ask for the same root, or (*) each for its own.`,
+		Example: `  signerctl bench --mix attestation=90,aggregate=5,block=1,registration=4
+  signerctl bench --burst 1000 --connections 1000 --from-epoch 1000
+  signerctl bench --against http://127.0.0.1:9100 --rounds 5`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.bench(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.against, "against", "", "`address` of a second signer, with the same keys, to compare with")
 	flags.StringVar(&f.network, "network", "hoodi", "the signers' network: one of "+strings.Join(eth2.BuiltinNames(), ", "))
-	flags.StringVar(&f.kind, "kind", string(bench.Attestation), "what to sign: "+kindNames())
+	flags.StringVar(&f.mix, "mix", string(bench.Attestation), "what to sign: a kind, or `kind=weight,…`")
 	flags.Uint64Var(&f.fromEpoch, "from-epoch", 1, "first `epoch` to sign in: later than any the keys have signed in")
 	flags.IntVar(&f.connections, "connections", 64, "connections at most")
-	flags.DurationVar(&f.duration, "duration", 10*time.Second, "of one round of the closed loop")
+	flags.DurationVar(&f.duration, "duration", 10*time.Second, "of one round")
+	flags.DurationVar(&f.warmUp, "warm-up", time.Second, "before each round, not counted")
 	flags.IntVar(&f.rounds, "rounds", 1, "rounds, each on one signer and then on the other")
+	flags.Float64Var(&f.rate, "rate", 0, "instead of a closed loop, so many `requests` a second however fast the answers come")
 	flags.IntVar(&f.burst, "burst", 0, "instead of a closed loop, so many `validators` at once, as at a slot's start")
 	flags.IntVar(&f.bursts, "bursts", 10, "bursts in a round")
 	return cmd
 }
 
-func kindNames() string {
+func kindList() string {
 	var names []string
 	for _, k := range bench.Kinds() {
-		names = append(names, string(k))
+		name := string(k)
+		if !k.Shared() {
+			name += "*"
+		}
+		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	half := len(names) / 2
+	return strings.Join(names[:half], ", ") + ",\n" + strings.Join(names[half:], ", ")
 }
 
 func (c *tool) bench(ctx context.Context, f benchFlags) error {
@@ -77,70 +82,135 @@ func (c *tool) bench(ctx context.Context, f benchFlags) error {
 	if !ok {
 		return fmt.Errorf("%w: --network %q: use one of %s", cli.ErrUsage, f.network, strings.Join(eth2.BuiltinNames(), ", "))
 	}
-	if !slices.Contains(bench.Kinds(), bench.Kind(f.kind)) {
-		return fmt.Errorf("%w: --kind %q: use one of %s", cli.ErrUsage, f.kind, kindNames())
+	mix, err := bench.ParseMix(f.mix)
+	if err != nil {
+		return fmt.Errorf("%w: --mix: %w", cli.ErrUsage, err)
 	}
-	if f.connections < 1 || f.rounds < 1 || f.bursts < 1 || f.burst < 0 || f.duration <= 0 {
+	switch {
+	case f.connections < 1 || f.rounds < 1 || f.bursts < 1 || f.duration <= 0:
 		return fmt.Errorf("%w: --connections, --rounds, --bursts and --duration are more than nothing", cli.ErrUsage)
+	case f.burst < 0 || f.rate < 0 || f.warmUp < 0:
+		return fmt.Errorf("%w: --burst, --rate and --warm-up are not less than nothing", cli.ErrUsage)
+	case f.burst > 0 && f.rate > 0:
+		return fmt.Errorf("%w: use one of --burst and --rate", cli.ErrUsage)
 	}
-	keys, err := (&web3signer.Client{URL: c.url}).PublicKeys(ctx)
+	keys, err := c.benchKeys(ctx, f)
 	if err != nil {
 		return err
+	}
+	return c.runBench(ctx, f, bench.Load{Network: network, Keys: keys, Mix: mix, FromEpoch: eth2.Epoch(f.fromEpoch)})
+}
+
+// benchKeys returns the keys to ask for, which both signers must hold.
+func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, error) {
+	keys, err := (&web3signer.Client{URL: c.url}).PublicKeys(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if f.burst > 0 && f.burst < len(keys) {
 		keys = keys[:f.burst]
 	}
 	if len(keys) < max(f.burst, 1) {
-		return fmt.Errorf("%s offers %d keys, fewer than --burst: make more with signerctl keys generate --count N", c.url, len(keys))
+		return nil, fmt.Errorf("%s offers %s, fewer than --burst: make more with signerctl keys generate --count N", c.url, count(len(keys)))
 	}
-	return c.runBench(ctx, f, network, keys)
+	if f.against == "" {
+		return keys, nil
+	}
+	theirs, err := (&web3signer.Client{URL: f.against}).PublicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held := make(map[bls.PublicKey]bool, len(theirs))
+	for _, k := range theirs {
+		held[k] = true
+	}
+	if absent := slices.IndexFunc(keys, func(k bls.PublicKey) bool { return !held[k] }); absent >= 0 {
+		return nil, fmt.Errorf("%s does not hold %v, which %s offers: both signers need the same keys to be compared", f.against, keys[absent], c.url)
+	}
+	return keys, nil
 }
 
 // runBench loads one signer, or two in turn.
-func (c *tool) runBench(ctx context.Context, f benchFlags, network *eth2.Network, keys []bls.PublicKey) error {
-	load := bench.Load{Network: network, Keys: keys, Kind: bench.Kind(f.kind), FromEpoch: eth2.Epoch(f.fromEpoch)}
-	targets := []*bench.Target{bench.NewTarget(c.url, f.connections)}
+func (c *tool) runBench(ctx context.Context, f benchFlags, load bench.Load) error {
+	targets := []*bench.Target{bench.NewTarget(c.url, load, f.connections)}
 	if f.against != "" {
-		targets = append(targets, bench.NewTarget(f.against, f.connections))
+		targets = append(targets, bench.NewTarget(f.against, load, f.connections))
 	}
-	report := benchReport{Kind: f.kind, Keys: len(keys), Connections: f.connections, Burst: f.burst, FromEpoch: f.fromEpoch}
+	report := newBenchReport(f, load, targets)
 	if !c.json {
-		fmt.Fprintf(c.stdout, "%s, %d keys, at most %d connections\n", f.kind, len(keys), f.connections)
+		report.describe(c.stdout)
 	}
-	var ratios []float64
-	for range f.rounds {
-		var perSecond []float64
-		for _, t := range targets {
-			r, err := f.round(ctx, t, load)
+	for round := range f.rounds {
+		perSecond := make([]float64, len(targets))
+		for i := range targets {
+			first := (i + round) % len(targets) // who goes first takes turns: a machine that heats up slows down
+			result, err := c.benchRound(ctx, f, targets[first], fmt.Sprintf("round %d of %d, %s:", round+1, f.rounds, targets[first].URL()))
 			if err != nil {
 				return fmt.Errorf("%w: does --network fit, and has any key signed after --from-epoch?", err)
 			}
-			report.Rounds = append(report.Rounds, r)
-			perSecond = append(perSecond, r.PerSecond)
-			if !c.json {
-				fmt.Fprintln(c.stdout, r)
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted in round %d", round+1)
 			}
+			report.Rounds = append(report.Rounds, result)
+			perSecond[first] = result.PerSecond
 		}
-		if len(perSecond) == 2 {
-			ratios = append(ratios, perSecond[0]/perSecond[1])
+		if len(targets) == 2 {
+			report.ratios = append(report.ratios, perSecond[0]/perSecond[1])
 		}
 	}
-	if len(ratios) > 0 {
-		slices.Sort(ratios)
-		report.Ratio = ratios[len(ratios)/2]
-	}
-	switch {
-	case c.json:
+	report.compare()
+	if c.json {
 		return c.printJSON(report)
-	case report.Ratio != 0:
-		fmt.Fprintf(c.stdout, "ratio first/second: %.2f (median of %d rounds)\n", report.Ratio, len(ratios))
 	}
-	return nil
+	return c.printBench(report)
 }
 
-func (f benchFlags) round(ctx context.Context, t *bench.Target, l bench.Load) (bench.Result, error) {
+// benchRound warms one signer up and loads it once.
+func (c *tool) benchRound(ctx context.Context, f benchFlags, t *bench.Target, what string) (bench.Result, error) {
+	// The first requests open the connections, and fill caches on both sides.
+	progress := c.progress(what)
+	defer progress.end()
 	if f.burst > 0 {
-		return t.Burst(ctx, l, bench.Burst{Rounds: f.bursts})
+		if f.warmUp > 0 {
+			if r, err := t.Bursts(ctx, f.burst, 1, func(int) {}); err != nil {
+				return r, err
+			}
+		}
+		return t.Bursts(ctx, f.burst, f.bursts, func(done int) { progress.report(done, f.bursts) })
 	}
-	return t.Closed(ctx, l, bench.Closed{Connections: f.connections, Duration: f.duration})
+	run := func(long time.Duration) (bench.Result, error) {
+		if f.rate > 0 {
+			return t.Open(ctx, f.rate, long)
+		}
+		return t.Closed(ctx, f.connections, long)
+	}
+	if f.warmUp > 0 {
+		if r, err := run(f.warmUp); err != nil {
+			return r, err
+		}
+	}
+	stop := progress.tick(f.duration)
+	defer stop()
+	return run(f.duration)
+}
+
+// tick reports the seconds of work that takes so long, until it is stopped.
+func (p *progress) tick(long time.Duration) (stop func()) {
+	ticker, ended, stopped := time.NewTicker(time.Second), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for n := 1; ; n++ {
+			select {
+			case <-ticker.C:
+				p.report(n, int(long.Seconds()))
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(ended)
+		<-stopped
+	}
 }

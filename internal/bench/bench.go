@@ -1,11 +1,14 @@
 // Package bench loads a signer with what validators ask of it, and says what
 // came of it. It drives any URL that speaks the Web3Signer API.
 //
-// It is made to be fair: bodies are rendered before the clock starts, the time
-// of a request is from the moment when it was due, errors are counted and never
-// left out of a rate silently, and two signers are compared in rounds that
-// alternate, since a machine's speed drifts. The load takes processor time of
-// the machine that it runs on; the report says how much.
+// It is made to be fair: a body is rendered before its request is due, the time
+// of a request is from the moment when it was due, errors are counted by status
+// and never left out of a rate silently, two signers are asked for the same, and
+// the percentiles are values that were measured. The load takes processor time
+// of the machine that it runs on; the report says how much.
+//
+// It does not verify signatures, and sends no signing_root: computing either
+// would take as long as signing.
 package bench
 
 import (
@@ -27,121 +30,97 @@ import (
 type Load struct {
 	Network *eth2.Network
 	Keys    []bls.PublicKey // asked in turn
-	Kind    Kind
+	Mix     Mix
 
-	// FromEpoch is the first epoch that is signed in. Each key signs at most
-	// once in each, so the keys must not have signed in it or later.
+	// FromEpoch is the first epoch that is signed in. Each key signs once of a
+	// kind in each, so the keys must not have signed in it or later.
 	FromEpoch eth2.Epoch
-}
-
-// Closed is a closed loop: so many connections, each of which asks again as
-// soon as it is answered, for so long.
-type Closed struct {
-	Connections int
-	Duration    time.Duration
-}
-
-// A Burst is what a slot's start looks like: every key at once, so many times.
-// The time of a request is from the burst's start.
-type Burst struct {
-	Rounds int
-}
-
-// A Result is what came of one load on one signer.
-type Result struct {
-	URL       string         `json:"url"`
-	Signed    int            `json:"signed"`
-	Seconds   float64        `json:"seconds"`
-	PerSecond float64        `json:"signatures_per_second"`
-	P50       float64        `json:"p50_ms"`
-	P99       float64        `json:"p99_ms"`
-	Max       float64        `json:"max_ms"`
-	Errors    map[string]int `json:"errors"` // by status, or "connection"
-	ClientCPU float64        `json:"client_cpu_seconds"`
 }
 
 // A Target is a signer under load.
 type Target struct {
 	url    string
 	client *http.Client
-	next   atomic.Int64 // of the requests, in the order of epochs and keys
+	load   Load
+	bodies *writer
+
+	pattern []Kind
+	next    atomic.Uint64 // of the requests, in the order of pattern
+	kinds   map[Kind]*turns
 }
 
-// NewTarget returns the signer at url, to be asked over at most so many
+// turns is whose turn it is to ask for a kind.
+type turns struct {
+	next atomic.Uint64
+	keys []turn
+}
+
+// A turn is what one key asks for next.
+type turn struct {
+	asking sync.Mutex // held until the answer, if the kind is ordered: no validator votes twice at once
+	round  atomic.Uint64
+}
+
+// NewTarget returns the signer at url, to be asked for l over at most so many
 // connections.
-func NewTarget(url string, connections int) *Target {
+func NewTarget(url string, l Load, connections int) *Target {
 	transport := &http.Transport{
 		MaxIdleConns: connections, MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections,
 		DisableCompression: true,
 	}
-	return &Target{url: strings.TrimRight(url, "/"), client: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+	t := &Target{
+		url: strings.TrimRight(url, "/"), client: &http.Client{Transport: transport, Timeout: 30 * time.Second},
+		load: l, bodies: newWriter(l), pattern: l.Mix.pattern(), kinds: map[Kind]*turns{},
+	}
+	for _, s := range l.Mix {
+		t.kinds[s.Kind] = &turns{keys: make([]turn, len(l.Keys))}
+	}
+	return t
 }
+
+// URL is where the signer is.
+func (t *Target) URL() string { return t.url }
 
 // Close closes the target's connections.
 func (t *Target) Close() { t.client.CloseIdleConnections() }
 
-// Closed runs a closed loop.
-func (t *Target) Closed(ctx context.Context, l Load, c Closed) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Duration)
-	defer cancel()
-	bodies := newBodies(l)
-	return t.measure(func(tally *tally) {
-		var workers sync.WaitGroup
-		for range c.Connections {
-			workers.Go(func() {
-				for ctx.Err() == nil {
-					i := t.next.Add(1) - 1
-					due := time.Now()
-					status, err := t.ask(context.WithoutCancel(ctx), l, bodies, i)
-					tally.add(time.Since(due), status, err)
-				}
-			})
-		}
-		workers.Wait()
-	})
+// A request is one that is ready to be sent.
+type request struct {
+	kind Kind
+	path string
+	body string
+	done func() // lets the next one of the same key go on
 }
 
-// Burst asks for every key at once, again and again.
-func (t *Target) Burst(ctx context.Context, l Load, b Burst) (Result, error) {
-	bodies := newBodies(l)
-	return t.measure(func(tally *tally) {
-		for range b.Rounds {
-			if ctx.Err() != nil {
-				return
-			}
-			first := t.next.Add(int64(len(l.Keys))) - int64(len(l.Keys))
-			bodies.render(first, len(l.Keys))
-			var asked sync.WaitGroup
-			due := time.Now()
-			for k := range l.Keys {
-				asked.Go(func() {
-					status, err := t.ask(ctx, l, bodies, first+int64(k))
-					tally.add(time.Since(due), status, err)
-				})
-			}
-			asked.Wait()
-		}
-	})
-}
-
-// measure times run and sums up what it tallied.
-func (t *Target) measure(run func(*tally)) (Result, error) {
-	var tally tally
-	cpu, start := cpuSeconds(), time.Now()
-	run(&tally)
-	r := tally.result(time.Since(start))
-	r.URL, r.ClientCPU = t.url, cpuSeconds()-cpu
-	if r.Signed == 0 {
-		return r, fmt.Errorf("%s signed nothing: %v (%s)", t.url, r.Errors, tally.said)
+// ready makes the next request. Of a kind that is ordered it waits until the
+// key's last one is answered.
+func (t *Target) ready() request {
+	kind := t.pattern[(t.next.Add(1)-1)%uint64(len(t.pattern))]
+	turns := t.kinds[kind]
+	key := int((turns.next.Add(1) - 1) % uint64(len(turns.keys)))
+	turn := &turns.keys[key]
+	done := func() {}
+	if kind.ordered() {
+		turn.asking.Lock()
+		done = turn.asking.Unlock
 	}
-	return r, nil
+	return request{
+		kind: kind, done: done,
+		path: "/api/v1/eth2/sign/" + t.load.Keys[key].String(),
+		body: t.bodies.body(kind, key, turn.round.Add(1)-1),
+	}
 }
 
-// ask asks for the i-th signature and returns the status of the answer, and as
-// an error what a refusal said.
-func (t *Target) ask(ctx context.Context, l Load, bodies *bodies, i int64) (int, error) {
-	pub := l.Keys[i%int64(len(l.Keys))]
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+"/api/v1/eth2/sign/"+pub.String(), strings.NewReader(bodies.at(i)))
+// ask sends a request and counts the answer. Its time began when it was due.
+func (t *Target) ask(ctx context.Context, r request, due time.Time, to *tally) {
+	defer r.done()
+	status, err := t.post(ctx, r)
+	to.add(r.kind, time.Since(due), status, err)
+}
+
+// post returns the status of the answer, and as an error what a refusal said.
+func (t *Target) post(ctx context.Context, r request) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return 0, err
 	}
@@ -163,6 +142,20 @@ func (t *Target) ask(ctx context.Context, l Load, bodies *bodies, i int64) (int,
 		return http.StatusOK, fmt.Errorf("no signature in %.200q", answer)
 	}
 	return http.StatusOK, nil
+}
+
+// measure times run and sums up what it tallied. If nothing was signed that is
+// an error.
+func (t *Target) measure(run func(*tally)) (Result, error) {
+	var tally tally
+	cpu, start := cpuSeconds(), time.Now()
+	run(&tally)
+	r := tally.result(time.Since(start))
+	r.URL, r.ClientCPU = t.url, cpuSeconds()-cpu
+	if r.Signed == 0 {
+		return r, fmt.Errorf("%s signed nothing: %s (%s)", t.url, r.ErrorText(), tally.said)
+	}
+	return r, nil
 }
 
 // cpuSeconds is what this process has spent.

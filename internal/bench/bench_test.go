@@ -20,20 +20,30 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeSigner counts what it was asked, by key and body.
+// fakeSigner keeps what it was asked, and answers.
 type fakeSigner struct {
-	mu     sync.Mutex
-	bodies map[string][]string // by path
 	status int
 	delay  time.Duration
+
+	mu       sync.Mutex          // guards what follows
+	bodies   map[string][]string // by path
+	asked    int
+	together map[string]int // requests in flight, by path
+	most     int            // of one path
 }
 
 func (f *fakeSigner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	f.mu.Lock()
+	f.asked++
 	f.bodies[r.URL.Path] = append(f.bodies[r.URL.Path], string(body))
+	f.together[r.URL.Path]++
+	f.most = max(f.most, f.together[r.URL.Path])
 	f.mu.Unlock()
 	time.Sleep(f.delay)
+	f.mu.Lock()
+	f.together[r.URL.Path]--
+	f.mu.Unlock()
 	if f.status != http.StatusOK {
 		http.Error(w, `{"reason":"below_floor"}`, f.status)
 		return
@@ -41,39 +51,38 @@ func (f *fakeSigner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"signature":"0x%0192x"}`, 1)
 }
 
-func start(t *testing.T, f *fakeSigner) *Target {
+func start(t *testing.T, f *fakeSigner, l Load) *Target {
 	t.Helper()
-	f.bodies = map[string][]string{}
+	f.bodies, f.together = map[string][]string{}, map[string]int{}
 	server := httptest.NewServer(f)
-	target := NewTarget(server.URL+"/", 8)
+	target := NewTarget(server.URL+"/", l, 8)
 	t.Cleanup(func() { target.Close(); server.Close() })
 	return target
 }
 
-func load(t *testing.T, kind Kind, keys int) Load {
+func load(t *testing.T, mix string, keys int) Load {
 	t.Helper()
 	network, ok := eth2.Builtin("hoodi")
 	if !ok {
 		t.Fatal("no hoodi")
 	}
-	l := Load{Network: network, Kind: kind, FromEpoch: 5000}
+	m, err := ParseMix(mix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Load{Network: network, Mix: m, FromEpoch: 5000}
 	for i := range keys {
 		l.Keys = append(l.Keys, bls.PublicKey{byte(i)})
 	}
 	return l
 }
 
-func TestEveryKeyIsAskedOnceInEachBurstAndEpochsOnlyGrow(t *testing.T) {
-	f := &fakeSigner{status: http.StatusOK}
-	r, err := start(t, f).Burst(t.Context(), load(t, Attestation, 20), Burst{Rounds: 3})
-	if err != nil || r.Signed != 60 || len(r.Errors) != 0 {
-		t.Fatalf("%v, %v", r, err)
-	}
-	if len(f.bodies) != 20 {
-		t.Errorf("%d keys were asked, want 20", len(f.bodies))
-	}
+// targets are the epochs that each path was asked to vote for.
+func (f *fakeSigner) targets(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
 	for path, bodies := range f.bodies {
-		var targets []string
+		var epochs []string
 		for _, b := range bodies {
 			var m struct {
 				Attestation struct{ Target struct{ Epoch string } }
@@ -81,49 +90,80 @@ func TestEveryKeyIsAskedOnceInEachBurstAndEpochsOnlyGrow(t *testing.T) {
 			if err := json.Unmarshal([]byte(b), &m); err != nil {
 				t.Fatal(err)
 			}
-			targets = append(targets, m.Attestation.Target.Epoch)
+			epochs = append(epochs, m.Attestation.Target.Epoch)
 		}
-		if got := strings.Join(targets, " "); got != "5000 5001 5002" {
+		all[path] = strings.Join(epochs, " ")
+	}
+	return all
+}
+
+func nobody(int) {}
+
+func TestEveryKeyIsAskedOnceInEachBurstAndEpochsOnlyGrow(t *testing.T) {
+	f := &fakeSigner{status: http.StatusOK}
+	r, err := start(t, f, load(t, "attestation", 20)).Bursts(t.Context(), 20, 3, nobody)
+	if err != nil || r.Signed != 60 || len(r.Errors) != 0 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	targets := f.targets(t)
+	if len(targets) != 20 {
+		t.Errorf("%d keys were asked, want 20", len(targets))
+	}
+	for path, got := range targets {
+		if got != "5000 5001 5002" {
 			t.Errorf("%s voted for %s", path, got)
 		}
 	}
 }
 
-func TestKindsShareARootOrDoNot(t *testing.T) {
-	shared := map[Kind]bool{Attestation: true, DistinctAttestation: false, Block: false, Randao: true, SyncMessage: true}
-	for _, kind := range Kinds() {
-		want, known := shared[kind]
-		if !known {
-			t.Errorf("%s is not in the test", kind)
+// TestAKeyVotesOnceAtATime with more connections than keys, where a signer would
+// otherwise see the epochs of a key in any order and refuse the older.
+func TestAKeyVotesOnceAtATime(t *testing.T) {
+	f := &fakeSigner{status: http.StatusOK, delay: time.Millisecond}
+	target := start(t, f, load(t, "attestation", 2))
+	if _, err := target.Closed(t.Context(), 8, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if f.most != 1 {
+		t.Errorf("%d votes of a key at once", f.most)
+	}
+	for path, got := range f.targets(t) {
+		for i, epoch := range strings.Fields(got) {
+			if epoch != fmt.Sprint(5000+i) {
+				t.Fatalf("%s voted for %s", path, got)
+			}
 		}
-		b := newBodies(load(t, kind, 2))
-		if got := b.at(0) == b.at(1); got != want {
-			t.Errorf("%s: shared %t, want %t", kind, got, want)
-		}
-		if b.at(0) == b.at(2) {
-			t.Errorf("%s: two rounds ask for the same", kind)
-		}
-		if !json.Valid([]byte(b.at(0))) {
-			t.Errorf("%s: not JSON: %s", kind, b.at(0))
+	}
+}
+
+func TestAMixIsKeptToAndCountedByKind(t *testing.T) {
+	f := &fakeSigner{status: http.StatusOK}
+	r, err := start(t, f, load(t, "attestation=6,block=1,registration=3", 10)).Bursts(t.Context(), 10, 4, nobody)
+	if err != nil || r.Signed != 40 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	for kind, want := range map[Kind]int{Attestation: 24, Block: 4, Registration: 12} {
+		if got := r.Kinds[kind]; got.Signed != want || got.Max <= 0 || got.Max > r.Max {
+			t.Errorf("%s: %+v, want %d signed", kind, got, want)
 		}
 	}
 }
 
 func TestARefusalIsCountedAndSaid(t *testing.T) {
 	f := &fakeSigner{status: http.StatusPreconditionFailed}
-	r, err := start(t, f).Burst(t.Context(), load(t, Block, 4), Burst{Rounds: 1})
+	r, err := start(t, f, load(t, "block", 4)).Bursts(t.Context(), 4, 1, nobody)
 	if err == nil || !strings.Contains(err.Error(), "below_floor") {
 		t.Errorf("a signer that signs nothing: %v", err)
 	}
-	if r.Errors["412"] != 4 || r.Signed != 0 {
+	if r.Errors["412"] != 4 || r.Kinds[Block].Errors["412"] != 4 || r.Signed != 0 || r.ErrorText() != "412 ×4" {
 		t.Errorf("got %v", r)
 	}
 }
 
 func TestASignerThatIsGoneIsCounted(t *testing.T) {
-	target := NewTarget("http://127.0.0.1:1", 2)
+	target := NewTarget("http://127.0.0.1:1", load(t, "block", 2), 2)
 	defer target.Close()
-	r, err := target.Burst(t.Context(), load(t, Block, 2), Burst{Rounds: 1})
+	r, err := target.Bursts(t.Context(), 2, 1, nobody)
 	if err == nil || r.Errors["connection"] != 2 {
 		t.Errorf("got %v, %v", r, err)
 	}
@@ -132,23 +172,47 @@ func TestASignerThatIsGoneIsCounted(t *testing.T) {
 func TestASlowSignerShowsInEveryFigure(t *testing.T) {
 	const delay = 30 * time.Millisecond
 	f := &fakeSigner{status: http.StatusOK, delay: delay}
-	r, err := start(t, f).Closed(t.Context(), load(t, Randao, 3), Closed{Connections: 2, Duration: 5 * delay})
+	r, err := start(t, f, load(t, "randao", 3)).Closed(t.Context(), 2, 5*delay)
 	if err != nil {
 		t.Fatal(err)
 	}
-	least := float64(delay) / float64(time.Millisecond)
-	if r.P50 < least || r.P99 < r.P50 || r.Max < r.P99 || r.PerSecond > 2/delay.Seconds() {
+	if r.P50 < ms(delay) || r.P99 < r.P50 || r.Max < r.P99 || r.PerSecond > 2/delay.Seconds() {
 		t.Errorf("a signer that takes %v: %v", delay, r)
 	}
 }
 
+// TestAtAFixedRateWaitingCounts: over one connection a signer that takes 20 ms
+// answers fifty a second. Of a hundred asked within half a second the last waits
+// for a second and a half at least, although each was answered within 20 ms of
+// being sent.
+func TestAtAFixedRateWaitingCounts(t *testing.T) {
+	f := &fakeSigner{status: http.StatusOK, delay: 20 * time.Millisecond}
+	f.bodies, f.together = map[string][]string{}, map[string]int{}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	target := NewTarget(server.URL, load(t, "randao", 5), 1)
+	defer target.Close()
+	r, err := target.Open(t.Context(), 200, time.Second/2)
+	if err != nil || r.Signed != 100 || f.asked != 100 {
+		t.Fatalf("asked %d times: %v, %v", f.asked, r, err)
+	}
+	if r.Max < 1400 {
+		t.Errorf("the last waited for %v ms", r.Max)
+	}
+}
+
 func TestALoadEndsWithItsContext(t *testing.T) {
-	f := &fakeSigner{status: http.StatusOK}
-	target := start(t, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r, err := target.Closed(ctx, load(t, Randao, 1), Closed{Connections: 1, Duration: time.Hour}); err == nil || r.Signed != 0 {
-		t.Errorf("got %v, %v", r, err)
+	target := start(t, &fakeSigner{status: http.StatusOK}, load(t, "randao", 1))
+	for name, run := range map[string]func() (Result, error){
+		"closed": func() (Result, error) { return target.Closed(ctx, 1, time.Hour) },
+		"open":   func() (Result, error) { return target.Open(ctx, 1, time.Hour) },
+		"bursts": func() (Result, error) { return target.Bursts(ctx, 1, 1000, nobody) },
+	} {
+		if r, err := run(); err == nil || r.Signed != 0 {
+			t.Errorf("%s: got %v, %v", name, r, err)
+		}
 	}
 }
 
