@@ -46,6 +46,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		KeysHeld:   d.vault.Len,
 		StoreUp:    func() bool { return d.journal.Err() == nil },
 	})
+		Store:      func() telemetry.Store { return telemetry.Store(d.journal.Stats()) },
 	d.signer.Guard = metrics.Guard(d.guard)
 	d.signer.Keys = metrics.Keys(d.keyring)
 	reloads := newReloader(d.log, d.sources())

@@ -38,9 +38,11 @@ type Metrics struct {
 
 // State is what is read anew at each scrape.
 type State struct {
-	KeysLoaded func() int // in service
-	KeysHeld   func() int // in the vault
+	KeysLoaded func() int  // in service
+	KeysHeld   func() int  // in the vault
+	Ready      func() bool // every key was looked at
 	StoreUp    func() bool
+	Store      func() Store
 }
 
 // New returns the metrics of a signer of that release.
@@ -73,16 +75,23 @@ func New(release string, state State) *Metrics {
 	m.registry.MustRegister(m.requests, m.refusals, m.commit, m.sign, m.lastSigned, m.unknownFork,
 		gauge("secure_signer_keys_loaded", "Keys in service.", func() float64 { return float64(state.KeysLoaded()) }),
 		gauge("secure_signer_keys_held", "Keys in the vault.", func() float64 { return float64(state.KeysHeld()) }),
-		gauge("secure_signer_store_up", "1 while slashing records can be made durable.", func() float64 {
-			if state.StoreUp() {
-				return 1
-			}
-			return 0
-		}),
+		gauge("secure_signer_ready", "1 once every key of the vault was looked at; until then keys_loaded of keys_held are in service.", truth(state.Ready)),
+		gauge("secure_signer_store_up", "1 while slashing records can be made durable.", truth(state.StoreUp)),
+		storeCollector{state.Store},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newAliases(m, release, state))
 	return m
+}
+
+// truth is 1 or 0.
+func truth(of func() bool) func() float64 {
+	return func() float64 {
+		if of() {
+			return 1
+		}
+		return 0
+	}
 }
 
 func gauge(name, help string, read func() float64) prometheus.Collector {

@@ -24,6 +24,20 @@ func (p parts) Sign(context.Context, *bls.Key, [32]byte) (bls.Signature, error) 
 	return bls.Signature{1}, p.err
 }
 
+// idle is the state of a signer with four keys, of which one is not in service, and
+// a store that has flushed three times.
+func idle() telemetry.State {
+	return telemetry.State{
+		KeysLoaded: func() int { return 3 }, KeysHeld: func() int { return 4 },
+		Ready: func() bool { return true }, StoreUp: func() bool { return true },
+		Store: func() telemetry.Store {
+			s := telemetry.Store{Keys: 5, FileBytes: 4096, Flushes: 3, Records: 7, Snapshots: 1, Flushing: 5 * time.Second, LongestPause: 20 * time.Millisecond}
+			s.FlushTimes[10], s.FlushTimes[11], s.FlushTimes[22] = 1, 1, 1 // of some 700 µs, some 1.5 ms, and 4.998 s
+			return s
+		},
+	}
+}
+
 func scrape(t *testing.T, m *telemetry.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -37,9 +51,9 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 
 func TestWhatHappenedIsOnThePage(t *testing.T) {
 	up := true
-	m := telemetry.New("1.2.3", telemetry.State{
-		KeysLoaded: func() int { return 3 }, KeysHeld: func() int { return 4 }, StoreUp: func() bool { return up },
-	})
+	state := idle()
+	state.StoreUp = func() bool { return up }
+	m := telemetry.New("1.2.3", state)
 	m.Observe(eth2.KindAttestation, "", 300*time.Microsecond)
 	m.Observe(eth2.KindAttestation, "", 300*time.Microsecond)
 	m.Observe(eth2.KindBlock, signer.ReasonDoubleBlock, time.Millisecond)
@@ -57,7 +71,19 @@ func TestWhatHappenedIsOnThePage(t *testing.T) {
 		`secure_signer_refusals_total{kind="unknown",reason="malformed_request"} 1`,
 		`secure_signer_keys_loaded 3`,
 		`secure_signer_keys_held 4`,
+		`secure_signer_ready 1`,
 		`secure_signer_store_up 1`,
+		`secure_signer_store_records 5`,
+		`secure_signer_store_file_bytes 4096`,
+		`secure_signer_store_changes_total 7`,
+		`secure_signer_store_snapshots_total 1`,
+		`secure_signer_store_longest_pause_seconds 0.02`,
+		`secure_signer_store_flush_duration_seconds_bucket{le="0.000512"} 0`,
+		`secure_signer_store_flush_duration_seconds_bucket{le="0.001024"} 1`,
+		`secure_signer_store_flush_duration_seconds_bucket{le="0.002048"} 2`,
+		`secure_signer_store_flush_duration_seconds_bucket{le="2.097152"} 2`,
+		`secure_signer_store_flush_duration_seconds_bucket{le="+Inf"} 3`,
+		`secure_signer_store_flush_duration_seconds_sum 5`,
 		`secure_signer_unknown_fork_signed_total 1`,
 
 		// Web3Signer's names, with and without the suffix that dashboards leave out.
@@ -87,9 +113,7 @@ func TestWhatHappenedIsOnThePage(t *testing.T) {
 }
 
 func TestCommitsAndSignaturesAreTimedApart(t *testing.T) {
-	m := telemetry.New("", telemetry.State{
-		KeysLoaded: func() int { return 0 }, KeysHeld: func() int { return 0 }, StoreUp: func() bool { return true },
-	})
+	m := telemetry.New("", idle())
 	full := errors.New("disk full")
 	guard, keys := m.Guard(parts{full}), m.Keys(parts{full})
 	for _, message := range []eth2.Message{&eth2.Attestation{}, &eth2.Block{}, &eth2.RandaoReveal{}} {

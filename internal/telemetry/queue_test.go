@@ -12,9 +12,7 @@ import (
 
 func TestTheQueueIsOnThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := telemetry.New("", telemetry.State{
-			KeysLoaded: func() int { return 0 }, KeysHeld: func() int { return 0 }, StoreUp: func() bool { return true },
-		})
+		m := telemetry.New("", idle())
 		gate := m.Gate(admission.Config{InFlight: 1})
 		enter := func() {
 			if err := gate.Enter(t.Context(), admission.Votes, time.Now()); err != nil {

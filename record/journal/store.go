@@ -260,6 +260,8 @@ type Stats struct {
 	FileBytes    int64         // of snapshot and segments, when no snapshot is being written
 	Flushes      uint64        // frames made durable
 	Records      uint64        // changes made durable
+	Flushing     time.Duration // that all flushes took together
+	FlushTimes   [23]uint64    // flushes by the binary digits of their microseconds; 2 s and more share the last
 	Snapshots    uint64        // made since Open
 	LongestPause time.Duration // in which a snapshot kept changes waiting
 }

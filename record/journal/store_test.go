@@ -234,6 +234,13 @@ func TestOneFlushTakesAllThatWaits(t *testing.T) {
 		if flushes, records := after.Flushes-before.Flushes, after.Records-before.Records; flushes != 2 || records != 101 {
 			t.Errorf("%d changes in %d flushes, want 101 in 2", records, flushes)
 		}
+		timed := uint64(0)
+		for _, n := range after.FlushTimes {
+			timed += n
+		}
+		if timed != after.Flushes {
+			t.Errorf("%d of %d flushes were timed", timed, after.Flushes)
+		}
 	})
 }
 

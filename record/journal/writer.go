@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/secure-signer/secure-signer/record"
@@ -34,12 +35,13 @@ func (s *Store) write() {
 			s.notePause(began)
 			payload = appendNext(payload, s.checkpoint.reserve.salt)
 		}
+		began := time.Now()
 		after, err := s.current.write(s.state.at, payload)
 		if err != nil {
 			s.finish(batch, s.fail(err))
 			return
 		}
-		s.publish(batch, after)
+		s.publish(batch, after, time.Since(began))
 		if full {
 			s.changeOver()
 		}
@@ -79,7 +81,7 @@ func encode(batch []*change) []byte {
 }
 
 // publish makes the changes of a durable frame visible.
-func (s *Store) publish(batch []*change, after position) {
+func (s *Store) publish(batch []*change, after position, took time.Duration) {
 	s.mu.Lock()
 	s.state.at = after
 	for _, c := range batch {
@@ -91,6 +93,8 @@ func (s *Store) publish(batch []*change, after position) {
 	}
 	s.stats.Flushes++
 	s.stats.Records += uint64(len(batch))
+	s.stats.Flushing += took
+	s.stats.FlushTimes[min(bits.Len64(uint64(took.Microseconds())), len(s.stats.FlushTimes)-1)]++
 	s.mu.Unlock()
 	s.finish(batch, nil)
 }
