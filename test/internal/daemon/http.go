@@ -75,6 +75,26 @@ func (d *Daemon) Keymanager(t testing.TB, method string, body, answer any) {
 	}
 }
 
+// Get returns what a route answers to the bearer of the token. It must be a 200.
+func (d *Daemon) Get(t testing.TB, path string) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+d.token)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %d %v %s", path, response.StatusCode, err, text)
+	}
+	return text
+}
+
 // An Answer is the response to a signing request.
 type Answer struct {
 	Status      int
