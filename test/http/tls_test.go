@@ -1,0 +1,357 @@
+package http_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/secure-signer/secure-signer/test/internal/daemon"
+	"github.com/secure-signer/secure-signer/test/internal/interop"
+)
+
+// An identity is a certificate and its private key.
+type identity struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// newIdentity makes one for 127.0.0.1, good for the hour before and after now,
+// issued by itself or by issuer.
+func newIdentity(t *testing.T, name string, issuer *identity, change func(*x509.Certificate)) *identity {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes([]byte(rand.Text())), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	if change != nil {
+		change(template)
+	}
+	parent, signer := template, key
+	if issuer != nil {
+		parent, signer = issuer.cert, issuer.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &identity{cert, key}
+}
+
+func authority(c *x509.Certificate) {
+	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+}
+
+func (i *identity) certPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw})
+}
+
+// knownLine lists i in Web3Signer's format.
+func (i *identity) knownLine() string {
+	return fmt.Sprintf("%s %x\n", i.cert.Subject.CommonName, sha256.Sum256(i.cert.Raw))
+}
+
+// A tlsFolder holds the TLS files of a daemon.
+type tlsFolder struct {
+	t    *testing.T
+	path string
+}
+
+func newTLSFolder(t *testing.T, server *identity, known ...*identity) tlsFolder {
+	f := tlsFolder{t, t.TempDir()}
+	f.serve(server)
+	f.know(known...)
+	return f
+}
+
+func (f tlsFolder) file(name string) string { return filepath.Join(f.path, name) }
+
+func (f tlsFolder) put(name string, text []byte) {
+	f.t.Helper()
+	if err := os.WriteFile(f.file(name), text, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f tlsFolder) serve(i *identity) {
+	f.t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(i.key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.put("cert.pem", i.certPEM())
+	f.put("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+}
+
+func (f tlsFolder) know(clients ...*identity) {
+	f.t.Helper()
+	var text strings.Builder
+	text.WriteString("# who may\n\n")
+	for _, c := range clients {
+		text.WriteString(c.knownLine())
+	}
+	f.put("known", []byte(text.String()))
+}
+
+// flags make a daemon use the folder.
+func (f tlsFolder) flags(more ...string) []string {
+	return append([]string{"--tls-cert-file", f.file("cert.pem"), "--tls-key-file", f.file("key.pem"), "--tls-known-clients-file", f.file("known")}, more...)
+}
+
+// clientOf trusts these servers and shows a certificate, if it has one.
+func clientOf(t *testing.T, shown *identity, servers ...*identity) *http.Client {
+	t.Helper()
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	for _, s := range servers {
+		config.RootCAs.AddCert(s.cert)
+	}
+	if shown != nil {
+		config.Certificates = []tls.Certificate{{Certificate: [][]byte{shown.cert.Raw}, PrivateKey: shown.key}}
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+}
+
+// https is the address of a route of a daemon that speaks TLS.
+func https(d *daemon.Daemon, route string) string {
+	return strings.Replace(d.URL, "http:", "https:", 1) + route
+}
+
+// send sends a request with pairs of headers.
+func send(t *testing.T, c *http.Client, method, url, body string, headers ...string) (daemon.Answer, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
+	}
+	return do(c, request)
+}
+
+// want sends a request and checks the status of the answer.
+func want(t *testing.T, status int, c *http.Client, method, url, body string, headers ...string) daemon.Answer {
+	t.Helper()
+	answer, err := send(t, c, method, url, body, headers...)
+	if err != nil || answer.Status != status {
+		t.Errorf("%s %s %q: %d %s %v, want %d", method, url, headers, answer.Status, answer.Body, err, status)
+	}
+	return answer
+}
+
+func TestOnlyClientsThatAreLetInSign(t *testing.T) {
+	t.Parallel()
+	ca := newIdentity(t, "CA", nil, authority)
+	server := newIdentity(t, "signer", ca, nil)
+	listed := newIdentity(t, "lighthouse", nil, nil)
+	renamed := newIdentity(t, "prysm", nil, nil)
+	forClients := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+
+	f := newTLSFolder(t, server, listed)
+	f.put("known", []byte(listed.knownLine()+strings.Replace(renamed.knownLine(), "prysm", "nimbus", 1)))
+	f.put("ca.pem", ca.certPEM())
+	d := daemon.Serve(t, initMainnet(t), f.flags("--tls-client-ca-file", f.file("ca.pem"), "--keymanager-auth", "mtls", "--new-key-floor", "none", "--max-future-epochs", "off")...)
+	key := interop.New(0)
+	want(t, 200, clientOf(t, listed, ca), "POST", https(d, "/eth/v1/keystores"), importOf(t, key, ""))
+
+	body, route := randao(7), https(d, "/api/v1/eth2/sign/"+key.Hex())
+	for name, c := range map[string]*identity{
+		"lighthouse": listed,
+		"teku":       newIdentity(t, "teku", ca, forClients),
+	} {
+		want(t, 200, clientOf(t, c, ca), "POST", route, body)
+		if !strings.Contains(d.Log(), "caller="+name) {
+			t.Errorf("the log does not name the caller %s\n%s", name, ending(d))
+		}
+	}
+	for name, c := range map[string]*identity{
+		"no certificate":                     nil,
+		"a certificate that nobody knows":    newIdentity(t, "lighthouse", nil, nil),
+		"one that is listed by another name": renamed,
+		"one of another CA":                  newIdentity(t, "teku", newIdentity(t, "CA", nil, authority), forClients),
+		"one of the CA for servers":          newIdentity(t, "teku", ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+		"one of the CA that has expired":     newIdentity(t, "teku", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }),
+	} {
+		for _, path := range []string{"/upcheck", "/api/v1/eth2/publicKeys", "/reload", "/eth/v1/keystores"} {
+			if answer, err := send(t, clientOf(t, c, ca), "GET", https(d, path), ""); err == nil {
+				t.Errorf("%s, GET %s: %d %s", name, path, answer.Status, answer.Body)
+			}
+		}
+	}
+	for _, reason := range []string{"shows no certificate", "is not known", "not the CA's for a client", "is valid from"} {
+		if !strings.Contains(d.Log(), reason) {
+			t.Errorf("the log does not say %q", reason)
+		}
+	}
+	if answer, err := send(t, http.DefaultClient, "GET", d.URL+"/upcheck", ""); err != nil || answer.Status != 400 {
+		t.Errorf("plain HTTP: %d %s %v", answer.Status, answer.Body, err)
+	}
+	if d.Stop() != 0 {
+		t.Error("no clean stop")
+	}
+}
+
+func TestTLSWithoutCertificatesOfClientsIsForAll(t *testing.T) {
+	t.Parallel()
+	server := newIdentity(t, "signer", nil, nil)
+	f := newTLSFolder(t, server)
+	d := daemon.Serve(t, initMainnet(t), "--tls-cert-file", f.file("cert.pem"), "--tls-key-file", f.file("key.pem"))
+	want(t, 200, clientOf(t, nil, server), "GET", https(d, "/upcheck"), "")
+	want(t, 401, clientOf(t, nil, server), "GET", https(d, "/eth/v1/keystores"), "")
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	config.RootCAs.AddCert(server.cert)
+	if conn, err := tls.Dial("tcp", strings.TrimPrefix(d.URL, "http://"), config); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+// TestHalfOpenHandshakesHoldUpNobody: connections that begin a handshake and say
+// no more are cut after a while, and others sign meanwhile.
+func TestHalfOpenHandshakesHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	server, client := newIdentity(t, "signer", nil, nil), newIdentity(t, "client", nil, nil)
+	d := daemon.Serve(t, initMainnet(t), newTLSFolder(t, server, client).flags()...)
+	const patience = 25 * time.Second // of the signer: 10 s
+	cut := make(chan error, 300)
+	begun := time.Now()
+	for i := range cap(cut) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// Nothing, a record's header and no more, or what is no handshake.
+		if _, err := conn.Write([]byte("\x16\x03\x01\x02\x00\x01")[:i%7]); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if err := conn.SetReadDeadline(begun.Add(patience)); err != nil {
+				cut <- err
+				return
+			}
+			_, err := io.Copy(io.Discard, conn)
+			cut <- err
+		}()
+	}
+	for range 20 {
+		want(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
+	}
+	t.Logf("20 handshakes beside %d that are half open, %v after those began", cap(cut), time.Since(begun))
+	for range cap(cut) {
+		if err := <-cut; err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Fatalf("a handshake that was never finished is still open: %v", err)
+		}
+	}
+	want(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
+}
+
+// A reloaded is the answer of GET /reload.
+type reloaded struct {
+	Status    string
+	LastError string
+	Failed    []string
+}
+
+// reload has the daemon read its files again, as a client or by a signal, and
+// returns what came of it.
+func reload(t *testing.T, d *daemon.Daemon, c *http.Client, url string, bySignal bool) reloaded {
+	t.Helper()
+	begun := strings.Count(d.Log(), `msg="reload ended"`)
+	if bySignal {
+		if err := syscall.Kill(d.PID(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		want(t, http.StatusAccepted, c, "POST", url+"/reload", "")
+	}
+	waitFor(t, "the reload has ended", func() bool { return strings.Count(d.Log(), `msg="reload ended"`) > begun })
+	var last reloaded
+	waitFor(t, "GET /reload says so", func() bool {
+		answer, err := send(t, c, "GET", url+"/reload", "")
+		if err != nil || json.NewDecoder(bytes.NewReader([]byte(answer.Body))).Decode(&last) != nil {
+			t.Fatalf("GET /reload: %d %s %v", answer.Status, answer.Body, err)
+		}
+		return last.Status != "running"
+	})
+	return last
+}
+
+// TestCertificatesAreReloadedWhileClientsAreConnected changes every TLS file of a
+// daemon that signs.
+func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
+	t.Parallel()
+	for _, bySignal := range []bool{true, false} {
+		t.Run(map[bool]string{true: "by SIGHUP", false: "by POST"}[bySignal], func(t *testing.T) {
+			t.Parallel()
+			first, second := newIdentity(t, "first", nil, nil), newIdentity(t, "second", nil, nil)
+			stays, goes, comes := newIdentity(t, "stays", nil, nil), newIdentity(t, "goes", nil, nil), newIdentity(t, "comes", nil, nil)
+			f := newTLSFolder(t, first, stays, goes)
+			d := daemon.Serve(t, initMainnet(t), f.flags()...)
+			staying, going := clientOf(t, stays, first, second), clientOf(t, goes, first, second)
+			upcheck := https(d, "/upcheck")
+			want(t, 200, staying, "GET", upcheck, "")
+			want(t, 200, going, "GET", upcheck, "")
+
+			// A key that does not belong to the certificate: nothing changes.
+			f.serve(second)
+			f.put("cert.pem", first.certPEM())
+			f.know(comes)
+			if got := reload(t, d, staying, https(d, ""), bySignal); got.Status != "completed_with_errors" || len(got.Failed) != 1 || got.Failed[0] != "tls" || got.LastError == "" {
+				t.Errorf("a bad pair: %+v", got)
+			}
+			want(t, 200, going, "GET", upcheck, "")
+			if _, err := send(t, clientOf(t, comes, first, second), "GET", upcheck, ""); err == nil {
+				t.Error("half of the files are in use")
+			}
+
+			f.serve(second)
+			f.know(stays, comes)
+			if got := reload(t, d, staying, https(d, ""), bySignal); got.Status != "completed" || len(got.Failed) != 0 {
+				t.Errorf("good files: %+v", got)
+			}
+			want(t, 200, staying, "GET", upcheck, "")
+			if answer := want(t, 403, going, "GET", upcheck, ""); answer.Reason() != "client_not_allowed" {
+				t.Errorf("on the connection of one that is listed no more: %s", answer.Body)
+			}
+			if _, err := send(t, going, "GET", upcheck, ""); err == nil {
+				t.Error("one that is listed no more has connected again")
+			}
+			want(t, 200, clientOf(t, comes, second), "GET", upcheck, "")
+			if _, err := send(t, clientOf(t, stays, first), "GET", upcheck, ""); err == nil {
+				t.Error("the first certificate is still in use")
+			}
+		})
+	}
+}
