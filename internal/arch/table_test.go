@@ -28,10 +28,11 @@ const (
 // only cmd imports rooms.
 var table = map[string]rule{
 	// Leaves.
-	"attest": {},
-	"bls":    {outside: []string{blst}},
-	"eth2":   {},
-	"record": {},
+	"attest":   {},
+	"bls":      {outside: []string{blst}},
+	"eth2":     {},
+	"record":   {},
+	"rollback": {},
 
 	// Rooms of the record store.
 	"record/recordtest": {ours: []string{"record"}, outside: []string{goCmp}},
