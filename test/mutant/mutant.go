@@ -1,6 +1,9 @@
-// Package mutant builds programs from sources with a planted mistake, so that a
-// test can show that it would notice it. The mistakes are edits beside the test:
-// nothing in the product can switch them on.
+// Package mutant keeps mistakes that the product must never make, and shows that
+// a test would notice each. The mistakes are edits beside the tests: nothing in
+// the product can switch them on.
+//
+// The tests that build programs build them by this package or with its Args, so
+// that they too can be given edited sources.
 package mutant
 
 import (
@@ -15,36 +18,52 @@ import (
 
 const product = "github.com/secure-signer/secure-signer"
 
-// An Edit replaces the only occurrence of Old in a file of the product.
-type Edit struct {
-	File     string // from the root of the product
-	Old, New string
+// Overlay is the environment variable with the overlay that Args names.
+const Overlay = "SECURE_SIGNER_MUTANT"
+
+// Args returns what the go command needs to build the product with the mistake
+// that this process is to notice: nothing, unless Overlay is set.
+func Args() []string {
+	if overlay := os.Getenv(Overlay); overlay != "" {
+		return []string{"-overlay", overlay}
+	}
+	return nil
 }
 
-// Build compiles a package with these edits, none for the product as it is, and
-// returns the path of the program. It fails the test if an edit does not fit the
-// source any more.
-func Build(t testing.TB, pkg string, edits ...Edit) string {
+// Build compiles a package with Args and returns the path of the program.
+func Build(t testing.TB, pkg string) string {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "program")
-	build := exec.Command("go", "build", "-o", program, "-overlay", overlay(t, dir, edits), pkg)
+	program := filepath.Join(t.TempDir(), "program")
+	build := exec.Command("go", append(append([]string{"build", "-o", program}, Args()...), pkg)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
 	return program
 }
 
-// overlay writes the edited files and the list of them that the go command reads.
-func overlay(t testing.TB, dir string, edits []Edit) string {
-	t.Helper()
+// Root returns the folder of the product's module.
+func Root() (string, error) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", product).Output()
 	if err != nil {
-		t.Fatalf("find the product: %v", err)
+		return "", fmt.Errorf("find the product: %w", err)
 	}
+	return strings.TrimSpace(string(root)), nil
+}
+
+// An Edit replaces the only occurrence of Old in a file of the product.
+type Edit struct {
+	File     string // from the root of the product
+	Old, New string
+}
+
+// write writes the edited files, and the overlay that puts them in the place of
+// the true ones, into dir. It fails the test if an edit does not fit the source
+// any more.
+func write(t testing.TB, dir, root string, edits []Edit) (overlay string) {
+	t.Helper()
 	replace := make(map[string]string)
 	for i, e := range edits {
-		path := filepath.Join(strings.TrimSpace(string(root)), filepath.FromSlash(e.File))
+		path := filepath.Join(root, filepath.FromSlash(e.File))
 		from := path
 		if earlier, ok := replace[path]; ok {
 			from = earlier
@@ -66,9 +85,9 @@ func overlay(t testing.TB, dir string, edits []Edit) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(path, list, 0o600); err != nil {
+	overlay = filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return overlay
 }

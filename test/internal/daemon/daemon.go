@@ -7,16 +7,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/secure-signer/secure-signer/test/mutant"
 )
 
 // startTime is how long a daemon may take to be ready on a crowded machine.
@@ -29,53 +32,66 @@ type Folder struct {
 }
 
 // A Network is what init is told about the chain. Name may be a path of a
-// config.yaml; then root and time are needed.
+// config.yaml; then root and time are needed. A beacon node tells all of it.
 type Network struct {
 	Name        string
+	FromBeacon  string // address
 	GenesisRoot string
 	GenesisTime string
 }
 
-// built is the daemon of this test process, if a test has asked for it.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
+// A binary is the daemon of this test process, if a test has asked for it.
+type binary struct {
+	flags []string // of go build
+	once  sync.Once
+	dir   string
+	err   error
 }
 
-// binary builds the daemon once and returns its path.
-func binary() (string, error) {
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "secure-signer-test-"); built.err == nil {
-			built.err = build(filepath.Join(built.dir, "secure-signer"))
+var plain, raced = &binary{}, &binary{flags: []string{"-race"}}
+
+// path builds the daemon once and returns where it is.
+func (b *binary) path() (string, error) {
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "secure-signer-test-"); b.err == nil {
+			b.err = build(filepath.Join(b.dir, "secure-signer"), b.flags)
 		}
 	})
-	if built.err != nil {
-		return "", fmt.Errorf("build secure-signer: %w", built.err)
+	if b.err != nil {
+		return "", fmt.Errorf("build secure-signer: %w", b.err)
 	}
-	return filepath.Join(built.dir, "secure-signer"), nil
+	return filepath.Join(b.dir, "secure-signer"), nil
 }
 
 // build compiles the daemon with the dependencies of the product's own module,
 // not with those of this one.
-func build(out string) error {
-	const product = "github.com/secure-signer/secure-signer"
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", product).Output()
+func build(out string, flags []string) error {
+	root, err := mutant.Root()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", out, product+"/cmd/secure-signer")
-	cmd.Dir = strings.TrimSpace(string(root))
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, mutant.Args(), []string{"./cmd/secure-signer"})...)
+	cmd.Dir = root
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, text)
 	}
 	return nil
 }
 
+// Program is where the daemon is, for a test that starts it in its own way.
+func Program(t testing.TB) string {
+	t.Helper()
+	path, err := plain.path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Build compiles the daemon now, for a test that has no time for it later.
 func Build(t testing.TB) {
 	t.Helper()
-	if _, err := binary(); err != nil {
+	if _, err := plain.path(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -85,9 +101,11 @@ func Build(t testing.TB) {
 //	func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
-	if err := os.RemoveAll(built.dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	for _, b := range []*binary{plain, raced} {
+		if err := os.RemoveAll(b.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return code
 }
@@ -95,7 +113,7 @@ func Main(m *testing.M) int {
 // Run calls the daemon with args and waits for it to end by itself.
 func Run(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	out, err := binary()
+	out, err := plain.path()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +154,14 @@ func InitAt(t testing.TB, dir string, n Network) Folder {
 
 // InitArgs is the command line that makes f.
 func (f Folder) InitArgs(n Network) []string {
-	args := []string{"init", "--data-dir", f.Path, "--network", n.Name, "--passphrase-file", f.Passphrase}
-	if n.GenesisRoot != "" {
-		args = append(args, "--genesis-validators-root", n.GenesisRoot, "--genesis-time", n.GenesisTime)
+	args := []string{"init", "--data-dir", f.Path, "--passphrase-file", f.Passphrase}
+	for _, flag := range [][2]string{
+		{"--network", n.Name}, {"--from-beacon", n.FromBeacon},
+		{"--genesis-validators-root", n.GenesisRoot}, {"--genesis-time", n.GenesisTime},
+	} {
+		if flag[1] != "" {
+			args = append(args, flag[:]...)
+		}
 	}
 	return args
 }
@@ -153,25 +176,57 @@ func (f Folder) ServeArgs(extra ...string) []string {
 
 // A Daemon is a running secure-signer.
 type Daemon struct {
-	URL string
+	URL     string
+	Metrics string // of /metrics
 
 	t     testing.TB
 	token string
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the process has ended
 	log   *log
+	out   *log
 }
 
 // Serve starts the daemon on f and waits until it is ready to sign. It is
 // killed at the end of the test, if it still runs.
 func Serve(t testing.TB, f Folder, extra ...string) *Daemon {
 	t.Helper()
-	out, err := binary()
+	return Start(t, f, Options{Flags: extra})
+}
+
+// Options say how a daemon is run, besides its folder.
+type Options struct {
+	Flags []string // of serve
+	Race  bool     // built with the race detector, which writes to the log
+	Files int      // file descriptors it may have; 0: as many as this process
+}
+
+func (o Options) command(f Folder) (*exec.Cmd, error) {
+	b := plain
+	if o.Race {
+		b = raced
+	}
+	path, err := b.path()
+	if err != nil {
+		return nil, err
+	}
+	args := f.ServeArgs(o.Flags...)
+	if o.Files > 0 {
+		limited := []string{"-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(o.Files), path}
+		return exec.Command("sh", append(limited, args...)...), nil
+	}
+	return exec.Command(path, args...), nil
+}
+
+// Start is Serve with options.
+func Start(t testing.TB, f Folder, o Options) *Daemon {
+	t.Helper()
+	cmd, err := o.command(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Daemon{t: t, cmd: exec.Command(out, f.ServeArgs(extra...)...), ended: make(chan struct{}), log: newLog()}
-	d.cmd.Stdout, d.cmd.Stderr = io.Discard, d.log
+	d := &Daemon{t: t, cmd: cmd, ended: make(chan struct{}), log: newLog(readyLine), out: newLog(metricsLine)}
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -189,6 +244,11 @@ func Serve(t testing.TB, f Folder, extra ...string) *Daemon {
 	case <-time.After(startTime):
 		t.Fatalf("secure-signer serve is not ready after %v\n%s", startTime, d.log)
 	}
+	select {
+	case d.Metrics = <-d.out.ready:
+	case <-time.After(startTime):
+		t.Fatalf("secure-signer serve does not say where its metrics are\n%s", d.out)
+	}
 	token, err := os.ReadFile(filepath.Join(f.Path, "api-token.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +259,9 @@ func Serve(t testing.TB, f Folder, extra ...string) *Daemon {
 
 // Log is what the daemon has written to its log so far.
 func (d *Daemon) Log() string { return d.log.String() }
+
+// PID is its process.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 
 // Ended is closed when the process has ended.
 func (d *Daemon) Ended() <-chan struct{} { return d.ended }
@@ -232,23 +295,30 @@ func (d *Daemon) Kill() {
 	<-d.ended
 }
 
-// A log keeps what the daemon writes and finds the line that says it is ready.
+// A log keeps what the daemon writes and finds the line that says where it is.
 type log struct {
+	line  *regexp.Regexp
 	mu    sync.Mutex
 	text  bytes.Buffer
 	found bool
 	ready chan string // the address, once
 }
 
-func newLog() *log { return &log{ready: make(chan string, 1)} }
+func newLog(line *regexp.Regexp) *log { return &log{line: line, ready: make(chan string, 1)} }
 
-var readyLine = regexp.MustCompile(`msg="ready to sign".* address=(\S+)`)
+var (
+	readyLine   = regexp.MustCompile(`msg="ready to sign".* address=(\S+)`)
+	metricsLine = regexp.MustCompile(`metrics +(http\S+)`)
+)
 
 func (l *log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text.Write(p)
-	if m := readyLine.FindSubmatch(l.text.Bytes()); m != nil && !l.found {
+	if l.found {
+		return len(p), nil
+	}
+	if m := l.line.FindSubmatch(l.text.Bytes()); m != nil {
 		l.found = true
 		l.ready <- string(m[1])
 	}
