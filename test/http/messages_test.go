@@ -10,8 +10,11 @@ import (
 // mainnet is the chain of every message below.
 var mainnet = daemon.Network{Name: "mainnet"}
 
-const mainnetForkInfo = `{"fork":{"previous_version":"0x05000000","current_version":"0x06000000","epoch":"411392"},` +
-	`"genesis_validators_root":"0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"}`
+const (
+	mainnetRoot     = "0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"
+	mainnetForkInfo = `{"fork":{"previous_version":"0x05000000","current_version":"0x06000000","epoch":"411392"},` +
+		`"genesis_validators_root":"` + mainnetRoot + `"}`
+)
 
 // attestation is a request. Votes for the same epochs with different variants
 // conflict.
