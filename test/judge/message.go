@@ -60,6 +60,7 @@ func parse(spec *common.Spec, body []byte) (message, error) {
 		return message{}, fmt.Errorf("request: %w", err)
 	}
 	hash := tree.GetHashFn()
+	r.Type = strings.ToUpper(r.Type) // signers take any case
 	switch r.Type {
 	case "ATTESTATION":
 		if r.Attestation == nil {
