@@ -2,23 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/tlsfiles/tlstest"
 )
 
 func TestMain(m *testing.M) {
@@ -49,23 +41,12 @@ func usage(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// identity makes a certificate for 127.0.0.1, good for an hour, and its private
-// key, in two files.
+// identity makes a certificate for 127.0.0.1 and its private key, in two files.
 func identity(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: identity CERT KEY")
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: args[0]},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	ts.Check(err)
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	own := tlstest.Issue(nil, args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), own.CertPEM(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), own.KeyPEM(), 0o600))
 }

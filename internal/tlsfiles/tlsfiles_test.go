@@ -9,11 +9,38 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/secure-signer/secure-signer/internal/tlsfiles/tlstest"
 )
+
+// A folder holds the files of a test.
+type folder struct {
+	t    *testing.T
+	path string
+}
+
+func newFolder(t *testing.T) folder { return folder{t, t.TempDir()} }
+
+// put writes a file of these parts and returns its path.
+func (f folder) put(name string, parts ...[]byte) string {
+	f.t.Helper()
+	path := filepath.Join(f.path, name)
+	if err := os.WriteFile(path, bytes.Join(parts, nil), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return path
+}
+
+// listener puts the files of a listener and returns a Config that names them.
+func (f folder) listener(i *tlstest.Identity) Config {
+	f.t.Helper()
+	return Config{CertFile: f.put("cert.pem", i.CertPEM()), KeyFile: f.put("key.pem", i.KeyPEM())}
+}
 
 // A server answers each line of a connection with it, until the line that Check
 // refuses.
@@ -25,10 +52,10 @@ type server struct {
 	refused []string
 }
 
-// serve listens with these files at the time of the tests.
+// serve listens with these files.
 func serve(t *testing.T, c Config) *server {
 	t.Helper()
-	files, err := open(c, func() time.Time { return now })
+	files, err := Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,11 +111,11 @@ func (s *server) reasons() string {
 }
 
 // dial connects as a client that trusts the listener and shows what it has.
-func (s *server) dial(t *testing.T, listener *identity, change func(*tls.Config)) (*tls.Conn, error) {
+func (s *server) dial(t *testing.T, listener *tlstest.Identity, change func(*tls.Config)) (*tls.Conn, error) {
 	t.Helper()
 	roots := x509.NewCertPool()
-	roots.AddCert(listener.cert)
-	c := &tls.Config{RootCAs: roots, Time: func() time.Time { return now }}
+	roots.AddCert(listener.Cert)
+	c := &tls.Config{RootCAs: roots}
 	change(c)
 	conn, err := tls.Dial("tcp", s.address, c)
 	if err != nil {
@@ -115,26 +142,26 @@ func showing(c tls.Certificate) func(*tls.Config) {
 }
 
 func TestClientsThatAreLetIn(t *testing.T) {
-	ca := issue(t, nil, named("CA"), authority)
-	stranger := issue(t, nil, named("another CA"), authority)
-	link := issue(t, ca, named("between"), authority)
-	tenant := issue(t, ca, use(x509.ExtKeyUsageClientAuth))
-	listed := issue(t, nil, named("lighthouse"))
-	spaced := issue(t, nil, named("my teku"))
-	expired := issue(t, nil, named("expired"), valid(-48*time.Hour, -time.Second))
-	early := issue(t, nil, named("early"), valid(time.Second, time.Hour))
-	server := issue(t, nil, named("server only"), use(x509.ExtKeyUsageServerAuth))
-	renamed := issue(t, nil, named("renamed"))
-	client := use(x509.ExtKeyUsageClientAuth)
+	ca := tlstest.Issue(nil, "CA", tlstest.Authority)
+	stranger := tlstest.Issue(nil, "another CA", tlstest.Authority)
+	link := tlstest.Issue(ca, "between", tlstest.Authority)
+	tenant := tlstest.Issue(ca, "tenant", tlstest.Usage(x509.ExtKeyUsageClientAuth))
+	listed := tlstest.Issue(nil, "lighthouse")
+	spaced := tlstest.Issue(nil, "my teku")
+	expired := tlstest.Issue(nil, "expired", tlstest.Valid(-48*time.Hour, -time.Second))
+	early := tlstest.Issue(nil, "early", tlstest.Valid(time.Minute, time.Hour))
+	server := tlstest.Issue(nil, "server only", tlstest.Usage(x509.ExtKeyUsageServerAuth))
+	renamed := tlstest.Issue(nil, "renamed")
+	client := tlstest.Usage(x509.ExtKeyUsageClientAuth)
 
 	f := newFolder(t)
-	own := issue(t, nil)
+	own := tlstest.Issue(nil, "own")
 	both := f.listener(own)
-	colons := strings.ToUpper(strings.TrimSuffix(fmt.Sprintf(strings.Repeat("%02x:", 32), bytesOf(listed)...), ":"))
+	colons := strings.ReplaceAll(fmt.Sprintf("% X", listed.Fingerprint()), " ", ":")
 	both.KnownClients = f.put("known", fmt.Appendf(nil, "# Web3Signer's format\n\nlighthouse %s\r\n  my teku\t%x  \nexpired %x\nearly %x\nserver only %x\nits former name %x\n",
-		colons, spaced.fingerprint(), expired.fingerprint(), early.fingerprint(), server.fingerprint(), renamed.fingerprint()))
+		colons, spaced.Fingerprint(), expired.Fingerprint(), early.Fingerprint(), server.Fingerprint(), renamed.Fingerprint()))
 	known := both
-	both.ClientCA = f.put("ca", ca.certPEM())
+	both.ClientCA = f.put("ca", ca.CertPEM())
 	issued := both
 	issued.KnownClients = ""
 
@@ -144,28 +171,28 @@ func TestClientsThatAreLetIn(t *testing.T) {
 		shows  tls.Certificate
 		refuse string // "" lets it in
 	}{
-		{"one that is listed", known, listed.shown(), ""},
-		{"one that is listed, where a CA counts too", both, listed.shown(), ""},
-		{"one whose common name has a space", known, spaced.shown(), ""},
-		{"one that is listed, whatever use its certificate is for", known, server.shown(), ""},
-		{"one that the CA has issued", issued, issue(t, ca, client).shown(), ""},
-		{"one that the CA has issued, where some are listed", both, issue(t, ca, client).shown(), ""},
-		{"one that the CA has issued for any use", issued, issue(t, ca).shown(), ""},
-		{"one that the CA has issued by another's hand", issued, issue(t, link, client).shown(link), ""},
+		{"one that is listed", known, listed.Shown(), ""},
+		{"one that is listed, where a CA counts too", both, listed.Shown(), ""},
+		{"one whose common name has a space", known, spaced.Shown(), ""},
+		{"one that is listed, whatever use its certificate is for", known, server.Shown(), ""},
+		{"one that the CA has issued", issued, tlstest.Issue(ca, "client", client).Shown(), ""},
+		{"one that the CA has issued, where some are listed", both, tlstest.Issue(ca, "client", client).Shown(), ""},
+		{"one that the CA has issued for any use", issued, tlstest.Issue(ca, "any use").Shown(), ""},
+		{"one that the CA has issued by another's hand", issued, tlstest.Issue(link, "client", client).Shown(link), ""},
 
 		{"one that shows nothing", known, tls.Certificate{}, "shows no certificate"},
 		{"one that shows nothing to a CA's listener", issued, tls.Certificate{}, "shows no certificate"},
-		{"one that is not listed", known, issue(t, nil, named("lighthouse")).shown(), "is not known"},
-		{"one that the CA has issued, where only the list counts", known, issue(t, ca, client).shown(), "is not known"},
-		{"one that is listed under another name", known, renamed.shown(), `listed under ["its former name"]`},
-		{"one that is listed and has expired", known, expired.shown(), "is valid from"},
-		{"one that is listed and not valid yet", known, early.shown(), "is valid from"},
-		{"one that is listed, where only the CA counts", issued, listed.shown(), "not the CA's"},
-		{"one that another CA has issued", issued, issue(t, stranger, client).shown(stranger), "not the CA's"},
-		{"one that the CA has issued and that has expired", issued, issue(t, ca, client, valid(-48*time.Hour, -time.Second)).shown(), "is valid from"},
-		{"a server that the CA has issued", issued, issue(t, ca, use(x509.ExtKeyUsageServerAuth)).shown(), "not the CA's for a client"},
-		{"one whose link to the CA is missing", issued, issue(t, link, client).shown(), "not the CA's"},
-		{"one that is issued by a client of the CA", issued, issue(t, tenant, client).shown(tenant), "not the CA's"},
+		{"one that is not listed", known, tlstest.Issue(nil, "lighthouse").Shown(), "is not known"},
+		{"one that the CA has issued, where only the list counts", known, tlstest.Issue(ca, "client", client).Shown(), "is not known"},
+		{"one that is listed under another name", known, renamed.Shown(), `listed under ["its former name"]`},
+		{"one that is listed and has expired", known, expired.Shown(), "is valid from"},
+		{"one that is listed and not valid yet", known, early.Shown(), "is valid from"},
+		{"one that is listed, where only the CA counts", issued, listed.Shown(), "not the CA's"},
+		{"one that another CA has issued", issued, tlstest.Issue(stranger, "client", client).Shown(stranger), "not the CA's"},
+		{"one that the CA has issued and that has expired", issued, tlstest.Issue(ca, "late", client, tlstest.Valid(-48*time.Hour, -time.Second)).Shown(), "is valid from"},
+		{"a server that the CA has issued", issued, tlstest.Issue(ca, "a server", tlstest.Usage(x509.ExtKeyUsageServerAuth)).Shown(), "not the CA's for a client"},
+		{"one whose link to the CA is missing", issued, tlstest.Issue(link, "client", client).Shown(), "not the CA's"},
+		{"one that is issued by a client of the CA", issued, tlstest.Issue(tenant, "client", client).Shown(tenant), "not the CA's"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serve(t, tt.config)
@@ -182,21 +209,16 @@ func TestClientsThatAreLetIn(t *testing.T) {
 	}
 }
 
-func bytesOf(i *identity) (all []any) {
-	for _, b := range i.fingerprint() {
-		all = append(all, b)
-	}
-	return all
-}
-
 // TestAThiefOfACertificateIsRefused: a certificate is no secret, its key is.
 func TestAThiefOfACertificateIsRefused(t *testing.T) {
 	f := newFolder(t)
-	own, listed, thief := issue(t, nil), issue(t, nil, named("lighthouse")), issue(t, nil)
+	own, listed, thief := tlstest.Issue(nil, "own"), tlstest.Issue(nil, "lighthouse"), tlstest.Issue(nil, "own")
 	c := f.listener(own)
-	c.KnownClients = f.put("known", fmt.Appendf(nil, "lighthouse %x\n", listed.fingerprint()))
+	c.KnownClients = f.put("known", fmt.Appendf(nil, "lighthouse %x\n", listed.Fingerprint()))
 	s := serve(t, c)
-	if _, err := s.dial(t, own, showing(tls.Certificate{Certificate: [][]byte{listed.cert.Raw}, PrivateKey: thief.key})); err == nil {
+	stolen := listed.Shown()
+	stolen.PrivateKey = thief.Shown().PrivateKey
+	if _, err := s.dial(t, own, showing(stolen)); err == nil {
 		t.Error("let in with another's certificate")
 	}
 	if s.reasons() != "" {
@@ -205,7 +227,7 @@ func TestAThiefOfACertificateIsRefused(t *testing.T) {
 }
 
 func TestVersionsAndProtocols(t *testing.T) {
-	own := issue(t, nil)
+	own := tlstest.Issue(nil, "own")
 	s := serve(t, newFolder(t).listener(own))
 	for _, tt := range []struct {
 		name string
@@ -241,36 +263,33 @@ func TestVersionsAndProtocols(t *testing.T) {
 // open, and nothing when one of the files is bad.
 func TestAReloadCountsForLiveConnections(t *testing.T) {
 	f := newFolder(t)
-	first, second := issue(t, nil), issue(t, nil)
-	stays, goes, comes := issue(t, nil, named("stays")), issue(t, nil, named("goes")), issue(t, nil, named("comes"))
-	line := func(i *identity) []byte {
-		return fmt.Appendf(nil, "%s %x\n", i.cert.Subject.CommonName, i.fingerprint())
-	}
+	first, second := tlstest.Issue(nil, "own"), tlstest.Issue(nil, "own")
+	stays, goes, comes := tlstest.Issue(nil, "stays"), tlstest.Issue(nil, "goes"), tlstest.Issue(nil, "comes")
 	c := f.listener(first)
-	c.KnownClients = f.put("known", line(stays), line(goes))
+	c.KnownClients = f.put("known", []byte(stays.KnownLine()), []byte(goes.KnownLine()))
 	s := serve(t, c)
-	staying, err := s.dial(t, first, showing(stays.shown()))
+	staying, err := s.dial(t, first, showing(stays.Shown()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	going, err := s.dial(t, first, showing(goes.shown()))
+	going, err := s.dial(t, first, showing(goes.Shown()))
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	f.listener(second)
-	f.put("known", line(stays), []byte("comes not yet\n"))
+	f.put("known", []byte(stays.KnownLine()), []byte("comes not yet\n"))
 	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Fatalf("a bad line: %v", err)
 	}
 	if err := errors.Join(ping(staying), ping(going)); err != nil {
 		t.Errorf("after a reload that failed: %v", err)
 	}
-	if _, err := s.dial(t, first, showing(goes.shown())); err != nil {
+	if _, err := s.dial(t, first, showing(goes.Shown())); err != nil {
 		t.Errorf("after a reload that failed: %v", err)
 	}
 
-	f.put("known", line(stays), line(comes))
+	f.put("known", []byte(stays.KnownLine()), []byte(comes.KnownLine()))
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -280,35 +299,36 @@ func TestAReloadCountsForLiveConnections(t *testing.T) {
 	if ping(going) == nil {
 		t.Error("the connection of one that was taken off the list is still served")
 	}
-	if _, err := s.dial(t, second, showing(comes.shown())); err != nil {
+	if _, err := s.dial(t, second, showing(comes.Shown())); err != nil {
 		t.Errorf("one that was put on the list: %v", err)
 	}
-	if _, err := s.dial(t, second, showing(goes.shown())); err == nil {
+	if _, err := s.dial(t, second, showing(goes.Shown())); err == nil {
 		t.Error("one that was taken off the list is let in")
 	}
-	if _, err := s.dial(t, first, showing(stays.shown())); err == nil {
+	if _, err := s.dial(t, first, showing(stays.Shown())); err == nil {
 		t.Error("the first certificate is still in use")
 	}
 }
 
 func TestAnIssuedCertificateIsRefusedOnceItExpires(t *testing.T) {
 	f := newFolder(t)
-	ca := issue(t, nil, named("CA"), authority)
-	link := issue(t, ca, named("between"), authority, valid(-time.Hour, time.Hour))
-	client := issue(t, link, use(x509.ExtKeyUsageClientAuth))
-	c := f.listener(issue(t, nil))
-	c.ClientCA = f.put("ca", ca.certPEM())
-	at := now
+	ca := tlstest.Issue(nil, "CA", tlstest.Authority)
+	link := tlstest.Issue(ca, "between", tlstest.Authority, tlstest.Valid(-time.Hour, 30*time.Minute))
+	client := tlstest.Issue(link, "client", tlstest.Usage(x509.ExtKeyUsageClientAuth))
+	c := f.listener(tlstest.Issue(nil, "own"))
+	c.ClientCA = f.put("ca", ca.CertPEM())
+	at := time.Now()
+	begun := at
 	files, err := open(c, func() time.Time { return at })
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{client.cert, link.cert}}
+	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{client.Cert, link.Cert}}
 	for _, tt := range []struct {
 		after   time.Duration
 		refused bool
-	}{{0, false}, {time.Minute, false}, {time.Hour, false}, {time.Hour + time.Second, true}, {25 * time.Hour, true}, {0, false}} {
-		at = now.Add(tt.after)
+	}{{0, false}, {29 * time.Minute, false}, {31 * time.Minute, true}, {61 * time.Minute, true}, {0, false}} {
+		at = begun.Add(tt.after)
 		if err := files.Check(state); (err != nil) != tt.refused {
 			t.Errorf("after %v: %v, want refused: %t", tt.after, err, tt.refused)
 		}
@@ -317,7 +337,7 @@ func TestAnIssuedCertificateIsRefusedOnceItExpires(t *testing.T) {
 
 func TestFilesThatCannotBeUsed(t *testing.T) {
 	f := newFolder(t)
-	own, other := issue(t, nil), issue(t, nil)
+	own, other := tlstest.Issue(nil, "own"), tlstest.Issue(nil, "own")
 	fine := f.listener(own)
 	with := func(change func(*Config)) Config {
 		c := fine
@@ -330,20 +350,20 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 	}{
 		{"no certificate", "no such file", with(func(c *Config) { c.CertFile = f.path + "/none" })},
 		{"a key as certificate", "must be a certificate and its private key", with(func(c *Config) { c.CertFile = c.KeyFile })},
-		{"another's key", "must be a certificate and its private key", with(func(c *Config) { c.KeyFile = f.put("other", other.keyPEM(t)) })},
+		{"another's key", "must be a certificate and its private key", with(func(c *Config) { c.KeyFile = f.put("other", other.KeyPEM()) })},
 		{"a key that never ends", "is this the right file?", with(func(c *Config) { c.KeyFile = "/dev/zero" })},
 		{"no list", "no such file", with(func(c *Config) { c.KnownClients = f.path + "/none" })},
 		{"an empty list", "lists no client, and there is no CA", with(func(c *Config) { c.KnownClients = f.put("empty", []byte("# nobody yet\n")) })},
-		{"a fingerprint without a name", "line 1: want a common name", with(func(c *Config) { c.KnownClients = f.put("nameless", fmt.Appendf(nil, "%x\n", own.fingerprint())) })},
+		{"a fingerprint without a name", "line 1: want a common name", with(func(c *Config) { c.KnownClients = f.put("nameless", fmt.Appendf(nil, "%x\n", own.Fingerprint())) })},
 		{"a fingerprint of SHA-1", "line 2: want a common name", with(func(c *Config) {
 			c.KnownClients = f.put("sha1", []byte("\na 0011223344556677889900112233445566778899\n"))
 		})},
 		{"a list that is no text", "a line is too long", with(func(c *Config) { c.KnownClients = f.put("binary", bytes.Repeat([]byte("a"), 1<<17)) })},
 		{"an empty CA", "holds no certificate", with(func(c *Config) { c.ClientCA = f.put("no-ca", nil) })},
-		{"a CA that is none", "part 1: it is no CA", with(func(c *Config) { c.ClientCA = f.put("client", other.certPEM()) })},
+		{"a CA that is none", "part 1: it is no CA", with(func(c *Config) { c.ClientCA = f.put("client", other.CertPEM()) })},
 		{"a key among the CA's certificates", "part 2: want certificates, not a PRIVATE KEY", with(func(c *Config) {
-			ca := issue(t, nil, authority)
-			c.ClientCA = f.put("ca-and-key", ca.certPEM(), ca.keyPEM(t))
+			ca := tlstest.Issue(nil, "CA", tlstest.Authority)
+			c.ClientCA = f.put("ca-and-key", ca.CertPEM(), ca.KeyPEM())
 		})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -360,21 +380,21 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		name, says string
-		own        *identity
+		own        *tlstest.Identity
 		mode       os.FileMode
 	}{
-		{"nothing is wrong", "", issue(t, nil), 0o600},
-		{"expired", "has expired on 2026-11-25", issue(t, nil, valid(-time.Hour, -time.Minute)), 0o600},
-		{"not valid yet", "is valid from 2026-11-25", issue(t, nil, valid(time.Minute, time.Hour)), 0o600},
-		{"names no host", "no subjectAltName", issue(t, nil, func(c *x509.Certificate) { c.IPAddresses = nil }), 0o600},
-		{"others can read the key", "chmod 600", issue(t, nil), 0o644},
+		{"nothing is wrong", "", tlstest.Issue(nil, "own"), 0o600},
+		{"expired", "has expired on ", tlstest.Issue(nil, "own", tlstest.Valid(-time.Hour, -time.Minute)), 0o600},
+		{"not valid yet", "is valid from ", tlstest.Issue(nil, "own", tlstest.Valid(time.Minute, time.Hour)), 0o600},
+		{"names no host", "no subjectAltName", tlstest.Issue(nil, "own", func(c *x509.Certificate) { c.IPAddresses = nil }), 0o600},
+		{"others can read the key", "chmod 600", tlstest.Issue(nil, "own"), 0o644},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newFolder(t).listener(tt.own)
 			if err := os.Chmod(c.KeyFile, tt.mode); err != nil {
 				t.Fatal(err)
 			}
-			files, err := open(c, func() time.Time { return now })
+			files, err := Open(c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -382,8 +402,8 @@ func TestWarnings(t *testing.T) {
 			if tt.says == "" && got != "" || !strings.Contains(got, tt.says) {
 				t.Errorf("got %q, want %q in it", got, tt.says)
 			}
-			if !files.Expires().Equal(tt.own.cert.NotAfter) {
-				t.Errorf("expires %v, want %v", files.Expires(), tt.own.cert.NotAfter)
+			if !files.Expires().Equal(tt.own.Cert.NotAfter) {
+				t.Errorf("expires %v, want %v", files.Expires(), tt.own.Cert.NotAfter)
 			}
 		})
 	}
@@ -391,14 +411,14 @@ func TestWarnings(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	f := newFolder(t)
-	ca := issue(t, nil, named("CA"), authority)
-	own := issue(t, ca)
-	client := issue(t, nil, named("signerctl"))
+	ca := tlstest.Issue(nil, "CA", tlstest.Authority)
+	own := tlstest.Issue(ca, "any use")
+	client := tlstest.Issue(nil, "signerctl")
 	c := f.listener(own)
-	c.KnownClients = f.put("known", fmt.Appendf(nil, "signerctl %x\n", client.fingerprint()))
+	c.KnownClients = f.put("known", fmt.Appendf(nil, "signerctl %x\n", client.Fingerprint()))
 	s := serve(t, c)
-	trusted, pinned, strange := f.put("ca", ca.certPEM()), f.put("pinned", own.certPEM()), f.put("strange", client.certPEM())
-	cert, key := f.put("client", client.certPEM()), f.put("client-key", client.keyPEM(t))
+	trusted, pinned, strange := f.put("ca", ca.CertPEM()), f.put("pinned", own.CertPEM()), f.put("strange", client.CertPEM())
+	cert, key := f.put("client", client.CertPEM()), f.put("client-key", client.KeyPEM())
 	for _, tt := range []struct {
 		name          string
 		ca, cert, key string
@@ -415,7 +435,6 @@ func TestDial(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			config.Time = func() time.Time { return now }
 			conn, err := tls.Dial("tcp", s.address, config)
 			if err == nil {
 				err = ping(conn)
@@ -426,7 +445,7 @@ func TestDial(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Dial("", cert, f.put("other-key", own.keyPEM(t))); err == nil {
+	if _, err := Dial("", cert, f.put("other-key", own.KeyPEM())); err == nil {
 		t.Error("a key that does not belong to the certificate is taken")
 	}
 	if _, err := Dial(key, "", ""); err == nil {

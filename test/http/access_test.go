@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-signer/secure-signer/internal/tlsfiles/tlstest"
 	"github.com/secure-signer/secure-signer/test/internal/daemon"
 	"github.com/secure-signer/secure-signer/test/internal/interop"
 )
@@ -88,7 +89,7 @@ func TestCharonPushesItsShares(t *testing.T) {
 // keystores with 0x, and twelve identical requests at once.
 func TestSSVSigner(t *testing.T) {
 	t.Parallel()
-	server, client := newIdentity(t, "web3signer", nil, nil), newIdentity(t, "ssv-signer", nil, nil)
+	server, client := tlstest.Issue(nil, "web3signer"), tlstest.Issue(nil, "ssv-signer")
 	d := daemon.Serve(t, initMainnet(t), newTLSFolder(t, server, client).flags(append(unbound, "--keymanager-auth", "mtls")...)...)
 	c := clientOf(t, client, server)
 	key := interop.New(0)

@@ -2,18 +2,10 @@ package http_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -23,59 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-signer/secure-signer/internal/tlsfiles/tlstest"
 	"github.com/secure-signer/secure-signer/test/internal/daemon"
 	"github.com/secure-signer/secure-signer/test/internal/interop"
 )
-
-// An identity is a certificate and its private key.
-type identity struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// newIdentity makes one for 127.0.0.1, good for the hour before and after now,
-// issued by itself or by issuer.
-func newIdentity(t *testing.T, name string, issuer *identity, change func(*x509.Certificate)) *identity {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes([]byte(rand.Text())), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	if change != nil {
-		change(template)
-	}
-	parent, signer := template, key
-	if issuer != nil {
-		parent, signer = issuer.cert, issuer.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &identity{cert, key}
-}
-
-func authority(c *x509.Certificate) {
-	c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-}
-
-func (i *identity) certPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw})
-}
-
-// knownLine lists i in Web3Signer's format.
-func (i *identity) knownLine() string {
-	return fmt.Sprintf("%s %x\n", i.cert.Subject.CommonName, sha256.Sum256(i.cert.Raw))
-}
 
 // A tlsFolder holds the TLS files of a daemon.
 type tlsFolder struct {
@@ -83,7 +26,7 @@ type tlsFolder struct {
 	path string
 }
 
-func newTLSFolder(t *testing.T, server *identity, known ...*identity) tlsFolder {
+func newTLSFolder(t *testing.T, server *tlstest.Identity, known ...*tlstest.Identity) tlsFolder {
 	f := tlsFolder{t, t.TempDir()}
 	f.serve(server)
 	f.know(known...)
@@ -99,22 +42,18 @@ func (f tlsFolder) put(name string, text []byte) {
 	}
 }
 
-func (f tlsFolder) serve(i *identity) {
+func (f tlsFolder) serve(i *tlstest.Identity) {
 	f.t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(i.key)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.put("cert.pem", i.certPEM())
-	f.put("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	f.put("cert.pem", i.CertPEM())
+	f.put("key.pem", i.KeyPEM())
 }
 
-func (f tlsFolder) know(clients ...*identity) {
+func (f tlsFolder) know(clients ...*tlstest.Identity) {
 	f.t.Helper()
 	var text strings.Builder
 	text.WriteString("# who may\n\n")
 	for _, c := range clients {
-		text.WriteString(c.knownLine())
+		text.WriteString(c.KnownLine())
 	}
 	f.put("known", []byte(text.String()))
 }
@@ -125,14 +64,14 @@ func (f tlsFolder) flags(more ...string) []string {
 }
 
 // clientOf trusts these servers and shows a certificate, if it has one.
-func clientOf(t *testing.T, shown *identity, servers ...*identity) *http.Client {
+func clientOf(t *testing.T, shown *tlstest.Identity, servers ...*tlstest.Identity) *http.Client {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
 	for _, s := range servers {
-		config.RootCAs.AddCert(s.cert)
+		config.RootCAs.AddCert(s.Cert)
 	}
 	if shown != nil {
-		config.Certificates = []tls.Certificate{{Certificate: [][]byte{shown.cert.Raw}, PrivateKey: shown.key}}
+		config.Certificates = []tls.Certificate{shown.Shown()}
 	}
 	transport := &http.Transport{TLSClientConfig: config}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -172,36 +111,36 @@ func want(t *testing.T, status int, c *http.Client, method, url, body string, he
 
 func TestOnlyClientsThatAreLetInSign(t *testing.T) {
 	t.Parallel()
-	ca := newIdentity(t, "CA", nil, authority)
-	server := newIdentity(t, "signer", ca, nil)
-	listed := newIdentity(t, "lighthouse", nil, nil)
-	renamed := newIdentity(t, "prysm", nil, nil)
-	forClients := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+	ca := tlstest.Issue(nil, "CA", tlstest.Authority)
+	server := tlstest.Issue(ca, "signer")
+	listed := tlstest.Issue(nil, "lighthouse")
+	renamed := tlstest.Issue(nil, "prysm")
+	forClients := tlstest.Usage(x509.ExtKeyUsageClientAuth)
 
 	f := newTLSFolder(t, server, listed)
-	f.put("known", []byte(listed.knownLine()+strings.Replace(renamed.knownLine(), "prysm", "nimbus", 1)))
-	f.put("ca.pem", ca.certPEM())
+	f.put("known", []byte(listed.KnownLine()+strings.Replace(renamed.KnownLine(), "prysm", "nimbus", 1)))
+	f.put("ca.pem", ca.CertPEM())
 	d := daemon.Serve(t, initMainnet(t), f.flags("--tls-client-ca-file", f.file("ca.pem"), "--keymanager-auth", "mtls", "--new-key-floor", "none", "--max-future-epochs", "off")...)
 	key := interop.New(0)
 	want(t, 200, clientOf(t, listed, ca), "POST", https(d, "/eth/v1/keystores"), importOf(t, key, ""))
 
 	body, route := randao(7), https(d, "/api/v1/eth2/sign/"+key.Hex())
-	for name, c := range map[string]*identity{
+	for name, c := range map[string]*tlstest.Identity{
 		"lighthouse": listed,
-		"teku":       newIdentity(t, "teku", ca, forClients),
+		"teku":       tlstest.Issue(ca, "teku", forClients),
 	} {
 		want(t, 200, clientOf(t, c, ca), "POST", route, body)
 		if !strings.Contains(d.Log(), "caller="+name) {
 			t.Errorf("the log does not name the caller %s\n%s", name, ending(d))
 		}
 	}
-	for name, c := range map[string]*identity{
+	for name, c := range map[string]*tlstest.Identity{
 		"no certificate":                     nil,
-		"a certificate that nobody knows":    newIdentity(t, "lighthouse", nil, nil),
+		"a certificate that nobody knows":    tlstest.Issue(nil, "lighthouse"),
 		"one that is listed by another name": renamed,
-		"one of another CA":                  newIdentity(t, "teku", newIdentity(t, "CA", nil, authority), forClients),
-		"one of the CA for servers":          newIdentity(t, "teku", ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
-		"one of the CA that has expired":     newIdentity(t, "teku", ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }),
+		"one of another CA":                  tlstest.Issue(tlstest.Issue(nil, "CA", tlstest.Authority), "teku", forClients),
+		"one of the CA for servers":          tlstest.Issue(ca, "teku", tlstest.Usage(x509.ExtKeyUsageServerAuth)),
+		"one of the CA that has expired":     tlstest.Issue(ca, "teku", tlstest.Valid(-time.Hour, -time.Minute)),
 	} {
 		for _, path := range []string{"/upcheck", "/api/v1/eth2/publicKeys", "/reload", "/eth/v1/keystores"} {
 			if answer, err := send(t, clientOf(t, c, ca), "GET", https(d, path), ""); err == nil {
@@ -224,13 +163,13 @@ func TestOnlyClientsThatAreLetInSign(t *testing.T) {
 
 func TestTLSWithoutCertificatesOfClientsIsForAll(t *testing.T) {
 	t.Parallel()
-	server := newIdentity(t, "signer", nil, nil)
+	server := tlstest.Issue(nil, "signer")
 	f := newTLSFolder(t, server)
 	d := daemon.Serve(t, initMainnet(t), "--tls-cert-file", f.file("cert.pem"), "--tls-key-file", f.file("key.pem"))
 	want(t, 200, clientOf(t, nil, server), "GET", https(d, "/upcheck"), "")
 	want(t, 401, clientOf(t, nil, server), "GET", https(d, "/eth/v1/keystores"), "")
 	config := &tls.Config{RootCAs: x509.NewCertPool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
-	config.RootCAs.AddCert(server.cert)
+	config.RootCAs.AddCert(server.Cert)
 	if conn, err := tls.Dial("tcp", strings.TrimPrefix(d.URL, "http://"), config); err == nil {
 		conn.Close()
 		t.Error("TLS 1.1 is spoken")
@@ -241,7 +180,7 @@ func TestTLSWithoutCertificatesOfClientsIsForAll(t *testing.T) {
 // no more are cut after a while, and others sign meanwhile.
 func TestHalfOpenHandshakesHoldUpNobody(t *testing.T) {
 	t.Parallel()
-	server, client := newIdentity(t, "signer", nil, nil), newIdentity(t, "client", nil, nil)
+	server, client := tlstest.Issue(nil, "signer"), tlstest.Issue(nil, "client")
 	d := daemon.Serve(t, initMainnet(t), newTLSFolder(t, server, client).flags()...)
 	const patience = 25 * time.Second // of the signer: 10 s
 	cut := make(chan error, 300)
@@ -315,8 +254,8 @@ func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
 	for _, bySignal := range []bool{true, false} {
 		t.Run(map[bool]string{true: "by SIGHUP", false: "by POST"}[bySignal], func(t *testing.T) {
 			t.Parallel()
-			first, second := newIdentity(t, "first", nil, nil), newIdentity(t, "second", nil, nil)
-			stays, goes, comes := newIdentity(t, "stays", nil, nil), newIdentity(t, "goes", nil, nil), newIdentity(t, "comes", nil, nil)
+			first, second := tlstest.Issue(nil, "first"), tlstest.Issue(nil, "second")
+			stays, goes, comes := tlstest.Issue(nil, "stays"), tlstest.Issue(nil, "goes"), tlstest.Issue(nil, "comes")
 			f := newTLSFolder(t, first, stays, goes)
 			d := daemon.Serve(t, initMainnet(t), f.flags()...)
 			staying, going := clientOf(t, stays, first, second), clientOf(t, goes, first, second)
@@ -326,7 +265,7 @@ func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
 
 			// A key that does not belong to the certificate: nothing changes.
 			f.serve(second)
-			f.put("cert.pem", first.certPEM())
+			f.put("cert.pem", first.CertPEM())
 			f.know(comes)
 			if got := reload(t, d, staying, https(d, ""), bySignal); got.Status != "completed_with_errors" || len(got.Failed) != 1 || got.Failed[0] != "tls" || got.LastError == "" {
 				t.Errorf("a bad pair: %+v", got)
