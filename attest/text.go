@@ -37,6 +37,14 @@ func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Digest) UnmarshalText(text []byte) error { return unmarshalFixed(d[:], text) }
 
+// MustDigest reads a constant of a program. It panics if it is none.
+func MustDigest(text string) (d Digest) {
+	if err := d.UnmarshalText([]byte(text)); err != nil {
+		panic("attest: internal error: " + err.Error())
+	}
+	return d
+}
+
 func (d ReportData) String() string { return hex.EncodeToString(d[:]) }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/secure-signer/secure-signer/attest"
@@ -71,32 +70,17 @@ func (v Verifier) chain(what string, text []byte, n int, span *validity) ([]*x50
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	root := certs[n-1]
-	pinned := v.Roots
-	if len(pinned) == 0 {
-		pinned = []attest.Digest{IntelRoot()}
-	}
-	if digest := attest.Digest(sha256.Sum256(root.Raw)); !slices.Contains(pinned, digest) {
-		return nil, fmt.Errorf("%s: its root %v is not trusted, whatever its name", what, digest)
-	}
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(root)
-	for _, c := range certs[1 : n-1] {
-		between.AddCert(c)
-	}
-	for _, c := range certs { // before Verify, for the better message
+	for _, c := range certs { // before VerifyChain, for the better message
 		if err := span.covers(fmt.Sprintf("%s: certificate %q", what, c.Subject.CommonName), c.NotBefore, c.NotAfter); err != nil {
 			return nil, err
 		}
 	}
-	paths, err := certs[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: between, CurrentTime: span.at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+	pinned := v.Roots
+	if len(pinned) == 0 {
+		pinned = []attest.Digest{IntelRoot()}
 	}
-	if !slices.EqualFunc(paths[0], certs, (*x509.Certificate).Equal) {
-		return nil, fmt.Errorf("%s: not each certificate is signed by the next", what)
+	if _, err := attest.VerifyChain(certs, pinned, span.at); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return certs, nil
 }

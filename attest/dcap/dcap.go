@@ -25,7 +25,6 @@
 package dcap
 
 import (
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -46,15 +45,7 @@ const (
 // IntelRoot is the SHA-256 of the Intel SGX Root CA's certificate, valid until
 // the end of 2049.
 func IntelRoot() attest.Digest {
-	return mustDigest("44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3")
-}
-
-func mustDigest(text string) (d attest.Digest) {
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b) != len(d) {
-		panic("dcap: internal error: bad constant " + text)
-	}
-	return attest.Digest(b)
+	return attest.MustDigest("44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3")
 }
 
 // A Verifier implements attest.Verifier for attest.TypeSGX and attest.TypeTDX. Its

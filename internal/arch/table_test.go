@@ -9,6 +9,7 @@ type rule struct {
 
 const (
 	blst      = "github.com/supranational/blst"
+	cborLib   = "github.com/fxamacker/cbor/v2"
 	cobra     = "github.com/spf13/cobra"
 	goCmp     = "github.com/google/go-cmp"
 	goJSON    = "github.com/go-json-experiment/json"
@@ -40,7 +41,8 @@ var table = map[string]rule{
 	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
 	// Rooms of the evidence.
-	"attest/dcap": {ours: []string{"attest"}},
+	"attest/dcap":  {ours: []string{"attest"}},
+	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
@@ -72,6 +74,7 @@ var table = map[string]rule{
 	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/testdata":          {},
 	"internal/tlsfiles":          {},
+	"internal/tlsfiles/tlstest":  {},
 }
 
 // wiring may import everything of ours.
