@@ -20,21 +20,21 @@ func TestKeymanagerWithoutAToken(t *testing.T) {
 	key := interop.New(0)
 	d := daemon.Serve(t, initMainnet(t), append(unbound, "--keymanager-auth", "none")...)
 	keystores := d.URL + "/eth/v1/keystores"
-	want(t, 200, http.DefaultClient, "GET", keystores, "")
-	want(t, 200, http.DefaultClient, "POST", keystores, importOf(t, key, ""), "Authorization", "Bearer NIL") // eth-docker
+	mustAnswer(t, 200, http.DefaultClient, "GET", keystores, "")
+	mustAnswer(t, 200, http.DefaultClient, "POST", keystores, importOf(t, key, ""), "Authorization", "Bearer NIL") // eth-docker
 	mustSign(t, d, key, randao(1))
 
-	want(t, 401, http.DefaultClient, "GET", d.URL+"/signer/v1/status", "")
-	want(t, 403, http.DefaultClient, "GET", d.URL+"/signer/v1/status", "", "Authorization", "Bearer NIL")
+	mustAnswer(t, 401, http.DefaultClient, "GET", d.URL+"/signer/v1/status", "")
+	mustAnswer(t, 403, http.DefaultClient, "GET", d.URL+"/signer/v1/status", "", "Authorization", "Bearer NIL")
 	remove := `{"pubkeys":["` + key.Hex() + `"]}`
-	want(t, 403, http.DefaultClient, "DELETE", keystores, remove, "Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example")
-	want(t, 403, http.DefaultClient, "DELETE", keystores, remove, "Host", "attacker.example")
+	mustAnswer(t, 403, http.DefaultClient, "DELETE", keystores, remove, "Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example")
+	mustAnswer(t, 403, http.DefaultClient, "DELETE", keystores, remove, "Host", "attacker.example")
 	mustSign(t, d, key, randao(1))
 
 	if !strings.Contains(d.Log(), "everyone on this machine can add and delete keys") {
 		t.Errorf("no warning at the start\n%s", ending(d))
 	}
-	health := want(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", "")
+	health := mustAnswer(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", "")
 	if !strings.HasPrefix(health.Body, `{"status":"UP"`) || !strings.Contains(health.Body, `"keymanager-check/no-authentication"`) {
 		t.Errorf("healthcheck %s", health.Body)
 	}
@@ -45,10 +45,10 @@ func TestKeymanagerWithATokenIsTheDefault(t *testing.T) {
 	f := initMainnet(t)
 	d := daemon.Serve(t, f)
 	keystores := d.URL + "/eth/v1/keystores"
-	want(t, 401, http.DefaultClient, "GET", keystores, "")
-	want(t, 403, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer NIL")
-	want(t, 200, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer "+token(t, f))
-	if health := want(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", ""); strings.Contains(health.Body, "keymanager-check") {
+	mustAnswer(t, 401, http.DefaultClient, "GET", keystores, "")
+	mustAnswer(t, 403, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer NIL")
+	mustAnswer(t, 200, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer "+token(t, f))
+	if health := mustAnswer(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", ""); strings.Contains(health.Body, "keymanager-check") {
 		t.Errorf("healthcheck %s", health.Body)
 	}
 }
@@ -76,7 +76,7 @@ func TestCharonPushesItsShares(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &http.Client{Timeout: time.Duration(len(keys)) * 2 * time.Second}
-	answer := want(t, 200, c, "POST", d.URL+"/eth/v1/keystores", string(text), "Authorization", "Bearer "+token(t, f), "Content-Type", "application/json")
+	answer := mustAnswer(t, 200, c, "POST", d.URL+"/eth/v1/keystores", string(text), "Authorization", "Bearer "+token(t, f), "Content-Type", "application/json")
 	if strings.Count(answer.Body, `"imported"`) != len(keys) {
 		t.Errorf("answer %s", answer.Body)
 	}
@@ -99,13 +99,13 @@ func TestSSVSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer := want(t, 200, c, "POST", keystores, string(body)); !strings.Contains(answer.Body, `"imported"`) {
+	if answer := mustAnswer(t, 200, c, "POST", keystores, string(body)); !strings.Contains(answer.Body, `"imported"`) {
 		t.Errorf("import: %s", answer.Body)
 	}
-	if answer := want(t, 200, c, "POST", keystores, string(body)); !strings.Contains(answer.Body, `"duplicate"`) {
+	if answer := mustAnswer(t, 200, c, "POST", keystores, string(body)); !strings.Contains(answer.Body, `"duplicate"`) {
 		t.Errorf("import again: %s", answer.Body)
 	}
-	if answer := want(t, 200, c, "GET", https(d, "/api/v1/eth2/publicKeys"), ""); answer.Body != `["`+key.Hex()+`"]` {
+	if answer := mustAnswer(t, 200, c, "GET", https(d, "/api/v1/eth2/publicKeys"), ""); answer.Body != `["`+key.Hex()+`"]` {
 		t.Errorf("publicKeys %s", answer.Body)
 	}
 
@@ -113,7 +113,7 @@ func TestSSVSigner(t *testing.T) {
 	signatures := make([]string, 12)
 	for i := range signatures {
 		asked.Go(func() {
-			answer, err := send(t, c, "POST", sign, attestation(1, 2, 1), "Accept", "application/json", "Content-Type", "application/json")
+			answer, err := sendBy(t, c, "POST", sign, attestation(1, 2, 1), "Accept", "application/json", "Content-Type", "application/json")
 			if err == nil {
 				signatures[i], err = answer.Signature()
 			}
@@ -128,13 +128,13 @@ func TestSSVSigner(t *testing.T) {
 			t.Errorf("signatures %q and %q of one message", s, signatures[0])
 		}
 	}
-	if answer := want(t, 412, c, "POST", sign, attestation(1, 2, 2)); !strings.Contains(answer.Body, `"message":`) {
+	if answer := mustAnswer(t, 412, c, "POST", sign, attestation(1, 2, 2)); !strings.Contains(answer.Body, `"message":`) {
 		t.Errorf("a double vote: %s", answer.Body)
 	}
-	if answer := want(t, 200, c, "DELETE", keystores, `{"pubkeys":["`+key.Hex()+`"]}`); !strings.Contains(answer.Body, `"deleted"`) || !strings.Contains(answer.Body, `"slashing_protection"`) {
+	if answer := mustAnswer(t, 200, c, "DELETE", keystores, `{"pubkeys":["`+key.Hex()+`"]}`); !strings.Contains(answer.Body, `"deleted"`) || !strings.Contains(answer.Body, `"slashing_protection"`) {
 		t.Errorf("delete: %s", answer.Body)
 	}
-	want(t, 404, c, "POST", sign, attestation(1, 2, 1))
+	mustAnswer(t, 404, c, "POST", sign, attestation(1, 2, 1))
 }
 
 func TestHostNames(t *testing.T) {
@@ -156,15 +156,15 @@ func TestHostNames(t *testing.T) {
 	} {
 		for d, status := range map[*daemon.Daemon]int{shut: tt.shut, named: tt.named, open: tt.opened} {
 			for flag, url := range map[string]string{"--http-host-allowlist": d.URL + "/upcheck", "--metrics-host-allowlist": d.Metrics} {
-				answer := want(t, status, http.DefaultClient, "GET", url, "", "Host", tt.host)
+				answer := mustAnswer(t, status, http.DefaultClient, "GET", url, "", "Host", tt.host)
 				if status == 403 && (answer.Reason() != "host_not_allowed" || !strings.Contains(answer.Body, flag)) {
 					t.Errorf("Host %s: %s", tt.host, answer.Body)
 				}
 			}
 		}
 	}
-	want(t, 200, http.DefaultClient, "GET", named.URL+"/upcheck", "", "Host", "web3signer.dappnode")
-	want(t, 403, http.DefaultClient, "POST", shut.URL+"/reload", "", "Host", "attacker.example")
+	mustAnswer(t, 200, http.DefaultClient, "GET", named.URL+"/upcheck", "", "Host", "web3signer.dappnode")
+	mustAnswer(t, 403, http.DefaultClient, "POST", shut.URL+"/reload", "", "Host", "attacker.example")
 }
 
 func TestWebPages(t *testing.T) {
@@ -195,9 +195,9 @@ func TestWebPages(t *testing.T) {
 	if h := preflight(other); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Vary") != "Origin" {
 		t.Errorf("the browser of another page is told %v", h)
 	}
-	want(t, 200, http.DefaultClient, "POST", sign, randao(1), "Origin", brain, "Sec-Fetch-Site", "cross-site")
-	want(t, 403, http.DefaultClient, "POST", sign, randao(1), "Origin", other, "Sec-Fetch-Site", "cross-site")
-	want(t, 401, http.DefaultClient, "DELETE", d.URL+"/eth/v1/keystores", `{"pubkeys":[]}`, "Origin", brain, "Sec-Fetch-Site", "cross-site")
+	mustAnswer(t, 200, http.DefaultClient, "POST", sign, randao(1), "Origin", brain, "Sec-Fetch-Site", "cross-site")
+	mustAnswer(t, 403, http.DefaultClient, "POST", sign, randao(1), "Origin", other, "Sec-Fetch-Site", "cross-site")
+	mustAnswer(t, 401, http.DefaultClient, "DELETE", d.URL+"/eth/v1/keystores", `{"pubkeys":[]}`, "Origin", brain, "Sec-Fetch-Site", "cross-site")
 
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+"/api/v1/eth2/publicKeys", nil)
 	if err != nil {

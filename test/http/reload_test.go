@@ -29,8 +29,8 @@ func TestTheTokenIsReloaded(t *testing.T) {
 		if diff := cmp.Diff([]string{"api-token"}, reload(t, d, http.DefaultClient, d.URL, bySignal).Failed); diff != "" {
 			t.Errorf("an empty token (-want +got):\n%s", diff)
 		}
-		want(t, 200, http.DefaultClient, "GET", keystores, "", "Authorization", first)
-		want(t, 401, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer ")
+		mustAnswer(t, 200, http.DefaultClient, "GET", keystores, "", "Authorization", first)
+		mustAnswer(t, 401, http.DefaultClient, "GET", keystores, "", "Authorization", "Bearer ")
 
 		if err := os.WriteFile(file, []byte(strings.TrimPrefix(second, "Bearer ")+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -39,8 +39,8 @@ func TestTheTokenIsReloaded(t *testing.T) {
 			t.Errorf("a new token: %+v", got)
 		}
 		for _, url := range []string{keystores, status} {
-			want(t, 403, http.DefaultClient, "GET", url, "", "Authorization", first)
-			want(t, 200, http.DefaultClient, "GET", url, "", "Authorization", second)
+			mustAnswer(t, 403, http.DefaultClient, "GET", url, "", "Authorization", first)
+			mustAnswer(t, 200, http.DefaultClient, "GET", url, "", "Authorization", second)
 		}
 	}
 }
@@ -90,13 +90,13 @@ func TestWhileAReloadWaits(t *testing.T) {
 	key := interop.New(0)
 	d := serveKeys(t, f, []interop.Key{key}, unbound...)
 	route := d.URL + "/reload"
-	if got := want(t, 200, http.DefaultClient, "GET", route, ""); got.Body != `{"status":"idle"}` {
+	if got := mustAnswer(t, 200, http.DefaultClient, "GET", route, ""); got.Body != `{"status":"idle"}` {
 		t.Errorf("before any reload: %s", got.Body)
 	}
-	if got := want(t, 405, http.DefaultClient, "DELETE", route, ""); got.Reason() != "method_not_allowed" {
+	if got := mustAnswer(t, 405, http.DefaultClient, "DELETE", route, ""); got.Reason() != "method_not_allowed" {
 		t.Errorf("DELETE: %s", got.Body)
 	}
-	want(t, 403, http.DefaultClient, "POST", route, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example")
+	mustAnswer(t, 403, http.DefaultClient, "POST", route, "", "Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example")
 
 	lock, err := os.OpenFile(filepath.Join(f.Path, "vault.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -106,24 +106,24 @@ func TestWhileAReloadWaits(t *testing.T) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if got := want(t, 202, http.DefaultClient, "POST", route, ""); !strings.HasPrefix(got.Body, `{"code":202,"message":"`) {
+	if got := mustAnswer(t, 202, http.DefaultClient, "POST", route, ""); !strings.HasPrefix(got.Body, `{"code":202,"message":"`) {
 		t.Errorf("POST: %s", got.Body)
 	}
 	for range 3 {
-		if got := want(t, 409, http.DefaultClient, "POST", route, ""); got.Reason() != "reloading" {
+		if got := mustAnswer(t, 409, http.DefaultClient, "POST", route, ""); got.Reason() != "reloading" {
 			t.Errorf("a second POST: %s", got.Body)
 		}
-		if got := want(t, 200, http.DefaultClient, "GET", route, ""); got.Body != `{"status":"running"}` {
+		if got := mustAnswer(t, 200, http.DefaultClient, "GET", route, ""); got.Body != `{"status":"running"}` {
 			t.Errorf("while it runs: %s", got.Body)
 		}
 		mustSign(t, d, key, attestation(1, 2, 1))
-		want(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", "")
+		mustAnswer(t, 200, http.DefaultClient, "GET", d.URL+"/healthcheck", "")
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "the reload has ended", func() bool { return strings.Contains(d.Log(), `msg="reload ended" status=completed`) })
-	want(t, 202, http.DefaultClient, "POST", route, "")
+	mustAnswer(t, 202, http.DefaultClient, "POST", route, "")
 	if d.Stop() != 0 {
 		t.Error("no clean stop")
 	}

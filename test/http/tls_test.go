@@ -83,8 +83,8 @@ func https(d *daemon.Daemon, route string) string {
 	return strings.Replace(d.URL, "http:", "https:", 1) + route
 }
 
-// send sends a request with pairs of headers.
-func send(t *testing.T, c *http.Client, method, url, body string, headers ...string) (daemon.Answer, error) {
+// sendBy sends a request with pairs of headers.
+func sendBy(t *testing.T, c *http.Client, method, url, body string, headers ...string) (daemon.Answer, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -99,10 +99,10 @@ func send(t *testing.T, c *http.Client, method, url, body string, headers ...str
 	return do(c, request)
 }
 
-// want sends a request and checks the status of the answer.
-func want(t *testing.T, status int, c *http.Client, method, url, body string, headers ...string) daemon.Answer {
+// mustAnswer sends a request and checks the status of the answer.
+func mustAnswer(t *testing.T, status int, c *http.Client, method, url, body string, headers ...string) daemon.Answer {
 	t.Helper()
-	answer, err := send(t, c, method, url, body, headers...)
+	answer, err := sendBy(t, c, method, url, body, headers...)
 	if err != nil || answer.Status != status {
 		t.Errorf("%s %s %q: %d %s %v, want %d", method, url, headers, answer.Status, answer.Body, err, status)
 	}
@@ -122,17 +122,15 @@ func TestOnlyClientsThatAreLetInSign(t *testing.T) {
 	f.put("ca.pem", ca.CertPEM())
 	d := daemon.Serve(t, initMainnet(t), f.flags("--tls-client-ca-file", f.file("ca.pem"), "--keymanager-auth", "mtls", "--new-key-floor", "none", "--max-future-epochs", "off")...)
 	key := interop.New(0)
-	want(t, 200, clientOf(t, listed, ca), "POST", https(d, "/eth/v1/keystores"), importOf(t, key, ""))
+	mustAnswer(t, 200, clientOf(t, listed, ca), "POST", https(d, "/eth/v1/keystores"), importOf(t, key, ""))
 
 	body, route := randao(7), https(d, "/api/v1/eth2/sign/"+key.Hex())
 	for name, c := range map[string]*tlstest.Identity{
 		"lighthouse": listed,
 		"teku":       tlstest.Issue(ca, "teku", forClients),
 	} {
-		want(t, 200, clientOf(t, c, ca), "POST", route, body)
-		if !strings.Contains(d.Log(), "caller="+name) {
-			t.Errorf("the log does not name the caller %s\n%s", name, ending(d))
-		}
+		mustAnswer(t, 200, clientOf(t, c, ca), "POST", route, body)
+		waitFor(t, "the log names the caller "+name, func() bool { return strings.Contains(d.Log(), "caller="+name) })
 	}
 	for name, c := range map[string]*tlstest.Identity{
 		"no certificate":                     nil,
@@ -143,17 +141,15 @@ func TestOnlyClientsThatAreLetInSign(t *testing.T) {
 		"one of the CA that has expired":     tlstest.Issue(ca, "teku", tlstest.Valid(-time.Hour, -time.Minute)),
 	} {
 		for _, path := range []string{"/upcheck", "/api/v1/eth2/publicKeys", "/reload", "/eth/v1/keystores"} {
-			if answer, err := send(t, clientOf(t, c, ca), "GET", https(d, path), ""); err == nil {
+			if answer, err := sendBy(t, clientOf(t, c, ca), "GET", https(d, path), ""); err == nil {
 				t.Errorf("%s, GET %s: %d %s", name, path, answer.Status, answer.Body)
 			}
 		}
 	}
 	for _, reason := range []string{"shows no certificate", "is not known", "not the CA's for a client", "is valid from"} {
-		if !strings.Contains(d.Log(), reason) {
-			t.Errorf("the log does not say %q", reason)
-		}
+		waitFor(t, "the log says "+reason, func() bool { return strings.Contains(d.Log(), reason) })
 	}
-	if answer, err := send(t, http.DefaultClient, "GET", d.URL+"/upcheck", ""); err != nil || answer.Status != 400 {
+	if answer, err := sendBy(t, http.DefaultClient, "GET", d.URL+"/upcheck", ""); err != nil || answer.Status != 400 {
 		t.Errorf("plain HTTP: %d %s %v", answer.Status, answer.Body, err)
 	}
 	if d.Stop() != 0 {
@@ -166,8 +162,8 @@ func TestTLSWithoutCertificatesOfClientsIsForAll(t *testing.T) {
 	server := tlstest.Issue(nil, "signer")
 	f := newTLSFolder(t, server)
 	d := daemon.Serve(t, initMainnet(t), "--tls-cert-file", f.file("cert.pem"), "--tls-key-file", f.file("key.pem"))
-	want(t, 200, clientOf(t, nil, server), "GET", https(d, "/upcheck"), "")
-	want(t, 401, clientOf(t, nil, server), "GET", https(d, "/eth/v1/keystores"), "")
+	mustAnswer(t, 200, clientOf(t, nil, server), "GET", https(d, "/upcheck"), "")
+	mustAnswer(t, 401, clientOf(t, nil, server), "GET", https(d, "/eth/v1/keystores"), "")
 	config := &tls.Config{RootCAs: x509.NewCertPool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	config.RootCAs.AddCert(server.Cert)
 	if conn, err := tls.Dial("tcp", strings.TrimPrefix(d.URL, "http://"), config); err == nil {
@@ -205,7 +201,7 @@ func TestHalfOpenHandshakesHoldUpNobody(t *testing.T) {
 		}()
 	}
 	for range 20 {
-		want(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
+		mustAnswer(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
 	}
 	t.Logf("20 handshakes beside %d that are half open, %v after those began", cap(cut), time.Since(begun))
 	for range cap(cut) {
@@ -213,7 +209,7 @@ func TestHalfOpenHandshakesHoldUpNobody(t *testing.T) {
 			t.Fatalf("a handshake that was never finished is still open: %v", err)
 		}
 	}
-	want(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
+	mustAnswer(t, 200, clientOf(t, client, server), "GET", https(d, "/upcheck"), "")
 }
 
 // A reloaded is the answer of GET /reload.
@@ -233,12 +229,12 @@ func reload(t *testing.T, d *daemon.Daemon, c *http.Client, url string, bySignal
 			t.Fatal(err)
 		}
 	} else {
-		want(t, http.StatusAccepted, c, "POST", url+"/reload", "")
+		mustAnswer(t, http.StatusAccepted, c, "POST", url+"/reload", "")
 	}
 	waitFor(t, "the reload has ended", func() bool { return strings.Count(d.Log(), `msg="reload ended"`) > begun })
 	var last reloaded
 	waitFor(t, "GET /reload says so", func() bool {
-		answer, err := send(t, c, "GET", url+"/reload", "")
+		answer, err := sendBy(t, c, "GET", url+"/reload", "")
 		if err != nil || json.NewDecoder(bytes.NewReader([]byte(answer.Body))).Decode(&last) != nil {
 			t.Fatalf("GET /reload: %d %s %v", answer.Status, answer.Body, err)
 		}
@@ -260,8 +256,8 @@ func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
 			d := daemon.Serve(t, initMainnet(t), f.flags()...)
 			staying, going := clientOf(t, stays, first, second), clientOf(t, goes, first, second)
 			upcheck := https(d, "/upcheck")
-			want(t, 200, staying, "GET", upcheck, "")
-			want(t, 200, going, "GET", upcheck, "")
+			mustAnswer(t, 200, staying, "GET", upcheck, "")
+			mustAnswer(t, 200, going, "GET", upcheck, "")
 
 			// A key that does not belong to the certificate: nothing changes.
 			f.serve(second)
@@ -270,8 +266,8 @@ func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
 			if got := reload(t, d, staying, https(d, ""), bySignal); got.Status != "completed_with_errors" || len(got.Failed) != 1 || got.Failed[0] != "tls" || got.LastError == "" {
 				t.Errorf("a bad pair: %+v", got)
 			}
-			want(t, 200, going, "GET", upcheck, "")
-			if _, err := send(t, clientOf(t, comes, first, second), "GET", upcheck, ""); err == nil {
+			mustAnswer(t, 200, going, "GET", upcheck, "")
+			if _, err := sendBy(t, clientOf(t, comes, first, second), "GET", upcheck, ""); err == nil {
 				t.Error("half of the files are in use")
 			}
 
@@ -280,15 +276,15 @@ func TestCertificatesAreReloadedWhileClientsAreConnected(t *testing.T) {
 			if got := reload(t, d, staying, https(d, ""), bySignal); got.Status != "completed" || len(got.Failed) != 0 {
 				t.Errorf("good files: %+v", got)
 			}
-			want(t, 200, staying, "GET", upcheck, "")
-			if answer := want(t, 403, going, "GET", upcheck, ""); answer.Reason() != "client_not_allowed" {
+			mustAnswer(t, 200, staying, "GET", upcheck, "")
+			if answer := mustAnswer(t, 403, going, "GET", upcheck, ""); answer.Reason() != "client_not_allowed" {
 				t.Errorf("on the connection of one that is listed no more: %s", answer.Body)
 			}
-			if _, err := send(t, going, "GET", upcheck, ""); err == nil {
+			if _, err := sendBy(t, going, "GET", upcheck, ""); err == nil {
 				t.Error("one that is listed no more has connected again")
 			}
-			want(t, 200, clientOf(t, comes, second), "GET", upcheck, "")
-			if _, err := send(t, clientOf(t, stays, first), "GET", upcheck, ""); err == nil {
+			mustAnswer(t, 200, clientOf(t, comes, second), "GET", upcheck, "")
+			if _, err := sendBy(t, clientOf(t, stays, first), "GET", upcheck, ""); err == nil {
 				t.Error("the first certificate is still in use")
 			}
 		})
