@@ -8,7 +8,7 @@
 # build, so that the build cache serves them all.
 export CGO_CFLAGS := -O2 -D__BLST_PORTABLE__
 
-.PHONY: help run build test test-long devnet lint fuzz bench clean
+.PHONY: help run build test test-long devnet lint fuzz soak bench clean
 
 help: ## say what there is
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^# ([A-Z]+=\S+) +(.*)/  \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,9 @@ lint: ## golangci-lint, as pinned in tools/go.mod
 
 fuzz: ## every fuzz target, each for FUZZTIME
 	@scripts/test.sh fuzz
+
+soak: ## a week of duties for 10,000 keys in compressed time: minutes
+	@scripts/test.sh soak
 
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

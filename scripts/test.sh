@@ -2,7 +2,7 @@
 # Runs the tests: the one place that lists them. It says what it does, how long
 # each step took, and stops at the first that fails.
 #
-#   scripts/test.sh short|long|devnet|lint|fuzz
+#   scripts/test.sh short|long|devnet|lint|fuzz|soak
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-short}
@@ -41,6 +41,9 @@ raced() {
 # time. -count=1, because the cache does not see the daemon that they build.
 devnet() { in_test env SECURE_SIGNER_DEVNET="$1" go test -count=1 -timeout=30m -v ./devnet; }
 
+# Days of duties in compressed time: files, memory and pauses.
+soak() { in_test env SECURE_SIGNER_LONG=1 go test -count=1 -timeout=2h -v ./soak; }
+
 fuzz() {
 	local package target
 	for package in $(go list ./...); do
@@ -53,6 +56,7 @@ fuzz() {
 case $mode in
 lint) step "golangci-lint" lint ;;
 fuzz) step "fuzz, ${FUZZTIME:-30s} each" fuzz ;;
+soak) step "days of duties" soak ;;
 devnet)
 	step "what the tests need" scripts/setup-test.sh
 	step "real chains" devnet long
@@ -71,11 +75,12 @@ short | long)
 	;;&
 long)
 	step "oracles under the race detector" in_test go test -race -count=1 ./...
+	step "days of duties" soak
 	step "fuzz, ${FUZZTIME:=5m} each" fuzz
 	;;
 short) ;;
 *)
-	echo "usage: scripts/test.sh short|long|devnet|lint|fuzz" >&2
+	echo "usage: scripts/test.sh short|long|devnet|lint|fuzz|soak" >&2
 	exit 2
 	;;
 esac
