@@ -50,6 +50,73 @@ func TestAFullDiskStopsTheSignerAndLosesNothing(t *testing.T) {
 	t.Logf("%d signatures on a full disk", last)
 }
 
+// TestADiskThatIsFullForAMomentCostsNothing frees the disk before the store needs
+// the room.
+func TestADiskThatIsFullForAMomentCostsNothing(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	key := interop.New(0)
+	d := serveKeys(t, daemon.InitAt(t, disk, mainnet), []interop.Key{key}, unbound...)
+	ballast := fill(t, disk)
+	const full, enough = 100, 1000 // enough for several segments
+	for epoch := uint64(1); epoch <= enough; epoch++ {
+		if epoch == full {
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustSign(t, d, key, attestation(epoch-1, epoch, 1))
+	}
+	if code := d.Stop(); code != 0 {
+		t.Errorf("exit %d\n%s", code, ending(d))
+	}
+}
+
+// TestAReadOnlyDiskStopsTheSignerAndLosesNothing makes the folder read-only under
+// a running daemon, for all but the files that are open: a file system with open
+// files becomes read-only in no other way. Then it does so under none.
+func TestAReadOnlyDiskStopsTheSignerAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	key := interop.New(0)
+	f := daemon.InitAt(t, disk, mainnet)
+	d := serveKeys(t, f, []interop.Key{key}, unbound...)
+	mount(t, disk, disk, syscall.MS_BIND)
+	mount(t, "", disk, syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY)
+
+	request := hold(t, d, key, attestation(1, 1<<40, 1))
+	last, err := signUntilGone(t, d, key)
+	if last == 0 {
+		t.Errorf("nothing was signed before the store needed a new file: %v\n%s", err, ending(d))
+	}
+	if answer := request.finish(t); answer.Status != http.StatusServiceUnavailable || answer.Reason() != "store_unavailable" {
+		t.Errorf("in flight when the store failed: %+v", answer)
+	}
+	if code := d.Wait(); code != 1 || !strings.Contains(d.Log(), "read-only file system") {
+		t.Errorf("exit %d, want 1 and the reason in the log\n%s", code, ending(d))
+	}
+	mustFailToServe(t, f, "read-only file system")
+	if err := syscall.Unmount(disk, 0); err != nil {
+		t.Fatal(err)
+	}
+
+	mount(t, "", disk, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+	mustFailToServe(t, f, "read-only file system")
+	mount(t, "", disk, syscall.MS_REMOUNT)
+	d = daemon.Serve(t, f, unbound...)
+	mustRefuse(t, d, key, attestation(last-1, last, 2), http.StatusPreconditionFailed, "double_vote")
+	mustSign(t, d, key, attestation(last-1, last, 1))
+	mustSign(t, d, key, attestation(last, last+1, 1))
+	t.Logf("%d signatures on a read-only disk", last)
+}
+
+func mount(t *testing.T, source, target string, flags uintptr) {
+	t.Helper()
+	if err := syscall.Mount(source, target, "", flags, ""); err != nil {
+		t.Fatalf("mount %s: %v", target, err)
+	}
+}
+
 // signUntilGone returns the target of the last vote that was signed before the
 // daemon answered no more.
 func signUntilGone(t *testing.T, d *daemon.Daemon, key interop.Key) (last uint64, err error) {
