@@ -42,6 +42,7 @@ type Config struct {
 type Keyring struct {
 	hashes  *hashCache
 	jobs    chan *job     // unbuffered: sent is taken, so what waits can be withdrawn
+	first   chan *job     // the same, taken before jobs
 	closing chan struct{} // closed by Close
 	workers sync.WaitGroup
 
@@ -83,6 +84,7 @@ func OpenKeyring(cfg Config) (*Keyring, error) {
 	k := &Keyring{
 		hashes:  newHashCache(cfg.CachedRoots, hashToCurve),
 		jobs:    make(chan *job),
+		first:   make(chan *job),
 		closing: make(chan struct{}),
 		keys:    make(map[PublicKey]*Key),
 	}
@@ -214,6 +216,16 @@ type job struct {
 //
 // Errors: ErrRemoved, ErrClosed, ErrFault, or ctx's.
 func (k *Keyring) Sign(ctx context.Context, key *Key, root [32]byte) (Signature, error) {
+	return k.hand(ctx, k.jobs, key, root)
+}
+
+// SignFirst is Sign for what cannot wait: it goes before all who wait in Sign.
+func (k *Keyring) SignFirst(ctx context.Context, key *Key, root [32]byte) (Signature, error) {
+	return k.hand(ctx, k.first, key, root)
+}
+
+// hand hands a job to the next worker that takes one from queue.
+func (k *Keyring) hand(ctx context.Context, queue chan<- *job, key *Key, root [32]byte) (Signature, error) {
 	if err := ctx.Err(); err != nil {
 		return Signature{}, err
 	}
@@ -222,7 +234,7 @@ func (k *Keyring) Sign(ctx context.Context, key *Key, root [32]byte) (Signature,
 	}
 	j := &job{key: key, root: root, done: make(chan struct{})}
 	select {
-	case k.jobs <- j:
+	case queue <- j:
 		<-j.done
 		return j.sig, j.err
 	case <-ctx.Done():
@@ -237,13 +249,25 @@ func (k *Keyring) Sign(ctx context.Context, key *Key, root [32]byte) (Signature,
 func (k *Keyring) work() {
 	for {
 		select {
+		case j := <-k.first:
+			k.do(j)
+			continue
+		default:
+		}
+		select {
+		case j := <-k.first:
+			k.do(j)
 		case j := <-k.jobs:
-			j.sig, j.err = j.key.sign(k.hashes, j.root)
-			close(j.done)
+			k.do(j)
 		case <-k.closing:
 			return
 		}
 	}
+}
+
+func (k *Keyring) do(j *job) {
+	j.sig, j.err = j.key.sign(k.hashes, j.root)
+	close(j.done)
 }
 
 // sign signs with a key that stays in service meanwhile.

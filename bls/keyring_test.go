@@ -200,6 +200,42 @@ func TestRequestsThatNoWorkerHasTakenAreWithdrawn(t *testing.T) {
 	}
 }
 
+func TestSignFirstGoesBeforeAllWhoWait(t *testing.T) {
+	k := openKeyring(t, Config{Workers: 1})
+	key := add(t, k, 0)
+	const others = 20
+	free, began := make(chan struct{}), make(chan byte, others+2)
+	k.hashes = newHashCache(others+2, func(root [32]byte) *blst.P2 {
+		began <- root[0]
+		<-free
+		return hashToCurve(root)
+	})
+	var all sync.WaitGroup
+	ask := func(sign func(context.Context, *Key, [32]byte) (Signature, error), root byte) {
+		all.Go(func() {
+			sig, err := sign(t.Context(), key, [32]byte{root})
+			if err != nil || !Verify(key.PublicKey(), [32]byte{root}, sig) {
+				t.Errorf("root %d: %v, %v", root, sig, err)
+			}
+		})
+	}
+	ask(k.Sign, 0)
+	if got := <-began; got != 0 { // and waits for free
+		t.Fatalf("began with %d", got)
+	}
+	for i := range others {
+		ask(k.Sign, byte(i+2))
+	}
+	time.Sleep(20 * time.Millisecond) // for the requests to be in the queues
+	ask(k.SignFirst, 1)
+	time.Sleep(20 * time.Millisecond)
+	close(free)
+	if got := <-began; got != 1 {
+		t.Errorf("root %d was signed before what cannot wait", got)
+	}
+	all.Wait()
+}
+
 // A worker may be free: a request that came too late is still not signed.
 func TestExpiredRequestIsNeverSigned(t *testing.T) {
 	k := openKeyring(t, Config{})

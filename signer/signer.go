@@ -17,6 +17,7 @@ import (
 type Keys interface {
 	Key(pub bls.PublicKey) (*bls.Key, bool)
 	Sign(ctx context.Context, key *bls.Key, root [32]byte) (bls.Signature, error)
+	SignFirst(ctx context.Context, key *bls.Key, root [32]byte) (bls.Signature, error) // before all who wait in Sign
 }
 
 // A Guard remembers what a key has signed and refuses what would conflict.
@@ -43,6 +44,7 @@ type Request struct {
 	Caller  Caller
 	Key     bls.PublicKey
 	Message eth2.Message
+	Urgent  bool // signed before whatever waits for the same processors: it changes nothing else
 
 	// ClaimedRoots are the signing roots that the client sent, if any. Each
 	// must equal the one computed here; none is ever signed for itself.
@@ -90,7 +92,11 @@ func (s *Signer) Sign(ctx context.Context, r Request) (bls.Signature, error) {
 	case err != nil:
 		return bls.Signature{}, refuse(ReasonStoreUnavailable, err)
 	}
-	sig, err := s.Keys.Sign(context.WithoutCancel(ctx), key, root)
+	sign := s.Keys.Sign
+	if r.Urgent {
+		sign = s.Keys.SignFirst
+	}
+	sig, err := sign(context.WithoutCancel(ctx), key, root)
 	switch {
 	case errors.Is(err, bls.ErrRemoved):
 		return bls.Signature{}, refuse(ReasonKeyNotFound, err)

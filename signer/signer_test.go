@@ -45,6 +45,12 @@ func (p *parts) Record(_ context.Context, _ bls.PublicKey, _ eth2.Message, root 
 	return p.refuse
 }
 
+func (p *parts) SignFirst(ctx context.Context, key *bls.Key, root [32]byte) (bls.Signature, error) {
+	sig, err := p.Sign(ctx, key, root)
+	p.steps[len(p.steps)-1] = "sign first"
+	return sig, err
+}
+
 func (p *parts) Sign(ctx context.Context, _ *bls.Key, root [32]byte) (bls.Signature, error) {
 	p.steps = append(p.steps, "sign")
 	p.root = root
@@ -101,10 +107,12 @@ func TestSignAsksInTheOneSafeOrderAndStopsAtTheFirstRefusal(t *testing.T) {
 		parts   parts
 		message eth2.Message
 		claims  []eth2.Root
+		urgent  bool
 		steps   []string
 		reason  signer.Reason
 	}{
 		{name: "all allow: signed last", message: good, steps: []string{"allow", "key", "record", "sign"}},
+		{name: "what is urgent is signed in the same order", message: good, urgent: true, steps: []string{"allow", "key", "record", "sign first"}},
 		{name: "right claims are signed", message: good, claims: []eth2.Root{root, root}, steps: []string{"allow", "key", "record", "sign"}},
 		{name: "the policy forbids", message: good, parts: parts{forbid: errors.New("no")}, steps: []string{"allow"}, reason: signer.ReasonKindNotAllowed},
 		{name: "the policy knows its reason", message: good, parts: parts{forbid: reasoned("key_not_allowed")}, steps: []string{"allow"}, reason: signer.ReasonKeyNotAllowed},
@@ -125,7 +133,7 @@ func TestSignAsksInTheOneSafeOrderAndStopsAtTheFirstRefusal(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := test.parts
 			s := signer.Signer{Network: n, Keys: &p, Guard: &p, Policy: &p}
-			sig, err := s.Sign(t.Context(), signer.Request{Message: test.message, ClaimedRoots: test.claims})
+			sig, err := s.Sign(t.Context(), signer.Request{Message: test.message, Urgent: test.urgent, ClaimedRoots: test.claims})
 			if diff := cmp.Diff(test.steps, p.steps); diff != "" {
 				t.Errorf("steps (-want +got):\n%s", diff)
 			}

@@ -61,6 +61,9 @@ func (f free) Key(bls.PublicKey) (*bls.Key, bool)                               
 func (free) Sign(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
 	return bls.Signature{}, nil
 }
+func (free) SignFirst(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
+	return bls.Signature{}, nil
+}
 
 // BenchmarkHandler is all but net/http, the record and the signature.
 func BenchmarkHandler(b *testing.B) {

@@ -22,11 +22,16 @@ import (
 )
 
 // A desk signs one message at a time, each when it is told to go on, and notes
-// what it began.
+// what it began, with a mark if it was signed before all others.
 type desk struct {
 	free
 	begun []string
 	next  chan struct{}
+}
+
+func (d *desk) SignFirst(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
+	d.begun[len(d.begun)-1] += " first"
+	return bls.Signature{}, nil
 }
 
 func (d *desk) Record(_ context.Context, _ bls.PublicKey, m eth2.Message, _ eth2.Root) error {
@@ -46,7 +51,7 @@ func overload(t *testing.T) *overloaded {
 	n := mainnet(t)
 	o := &overloaded{desk: &desk{next: make(chan struct{})}}
 	o.Handler = New(Config{
-		Signer: &signer.Signer{Network: n, Keys: free{}, Guard: o.desk, Policy: policy.Duties()},
+		Signer: &signer.Signer{Network: n, Keys: o.desk, Guard: o.desk, Policy: policy.Duties()},
 		Gate:   admission.New(admission.Config{InFlight: 1}),
 		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
 	})
@@ -108,7 +113,7 @@ func TestUnderLoadBlocksGoFirstAndRegistrationsLast(t *testing.T) {
 		for range answers {
 			o.signOne()
 		}
-		want := []string{"ATTESTATION", "BLOCK_V2", "ATTESTATION", "AGGREGATE_AND_PROOF", "AGGREGATION_SLOT", "VALIDATOR_REGISTRATION"}
+		want := []string{"ATTESTATION", "BLOCK_V2 first", "ATTESTATION", "AGGREGATE_AND_PROOF", "AGGREGATION_SLOT", "VALIDATOR_REGISTRATION"}
 		if diff := cmp.Diff(want, o.desk.begun); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}
@@ -134,7 +139,7 @@ func TestARequestThatWaitedForFourSecondsIsNotBegun(t *testing.T) {
 		fresh := o.send(t.Context(), "BLOCK_V2 of FULU")
 		o.signOne()
 		fresh.wantStatus(t, http.StatusOK)
-		if got, want := fmt.Sprint(o.desk.begun), "[ATTESTATION BLOCK_V2]"; got != want {
+		if got, want := fmt.Sprint(o.desk.begun), "[ATTESTATION BLOCK_V2 first]"; got != want {
 			t.Errorf("begun: %s, want %s", got, want)
 		}
 	})

@@ -66,7 +66,8 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 		return refuse(signer.ReasonKeyNotFound, fmt.Errorf("the identifier in the path names no key: %w", err))
 	}
 	ctx := r.Context() // ends when the client hangs up
-	if err := h.cfg.Gate.Enter(ctx, admission.ClassOf(d.message.Kind()), arrived); err != nil {
+	class := admission.ClassOf(d.message.Kind())
+	if err := h.cfg.Gate.Enter(ctx, class, arrived); err != nil {
 		return refuseEntry(err, time.Since(arrived))
 	}
 	defer h.cfg.Gate.Leave()
@@ -74,6 +75,7 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 		Caller:       d.caller,
 		Key:          d.key,
 		Message:      d.message,
+		Urgent:       class == admission.Proposals,
 		ClaimedRoots: req.claimedRoots(),
 	})
 	if err != nil {

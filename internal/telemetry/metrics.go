@@ -150,8 +150,13 @@ type timedKeys struct {
 }
 
 func (k timedKeys) Sign(ctx context.Context, key *bls.Key, root [32]byte) (bls.Signature, error) {
-	begin := time.Now()
-	sig, err := k.Keys.Sign(ctx, key, root)
-	k.sign.Observe(time.Since(begin).Seconds())
-	return sig, err
+	defer k.observe(time.Now())
+	return k.Keys.Sign(ctx, key, root)
 }
+
+func (k timedKeys) SignFirst(ctx context.Context, key *bls.Key, root [32]byte) (bls.Signature, error) {
+	defer k.observe(time.Now())
+	return k.Keys.SignFirst(ctx, key, root)
+}
+
+func (k timedKeys) observe(begin time.Time) { k.sign.Observe(time.Since(begin).Seconds()) }

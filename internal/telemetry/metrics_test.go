@@ -23,6 +23,9 @@ func (p parts) Key(bls.PublicKey) (*bls.Key, bool)                              
 func (p parts) Sign(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
 	return bls.Signature{1}, p.err
 }
+func (p parts) SignFirst(context.Context, *bls.Key, [32]byte) (bls.Signature, error) {
+	return bls.Signature{2}, p.err
+}
 
 // idle is the state of a signer with four keys, of which one is not in service, and
 // a store that has flushed three times.
@@ -124,13 +127,16 @@ func TestCommitsAndSignaturesAreTimedApart(t *testing.T) {
 	if sig, err := keys.Sign(t.Context(), nil, [32]byte{}); !errors.Is(err, full) || sig != (bls.Signature{1}) {
 		t.Errorf("the keys' answer became %v, %v", sig, err)
 	}
+	if sig, err := keys.SignFirst(t.Context(), nil, [32]byte{}); !errors.Is(err, full) || sig != (bls.Signature{2}) {
+		t.Errorf("the keys' answer to what is urgent became %v, %v", sig, err)
+	}
 	if _, ok := keys.Key(bls.PublicKey{}); !ok {
 		t.Error("the keys' look-up is lost")
 	}
 	page := scrape(t, m)
 	for _, line := range []string{
 		"secure_signer_commit_duration_seconds_count 2\n", // a randao reveal has no record
-		"secure_signer_sign_duration_seconds_count 1\n",
+		"secure_signer_sign_duration_seconds_count 2\n",
 	} {
 		if !strings.Contains(page, line) {
 			t.Errorf("the page lacks %s", line)
