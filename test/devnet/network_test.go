@@ -92,11 +92,11 @@ func (n *network) stop(t *testing.T) {
 }
 
 // startSigner serves the chain's keys by the real daemon, with the defaults of
-// an operator.
+// an operator. The beacon node itself tells it which chain that is.
 func (n network) startSigner(t *testing.T, keys []interop.Key) *daemon.Daemon {
 	t.Helper()
 	folder := daemon.Init(t, daemon.Network{
-		Name: n.params, GenesisRoot: n.root, GenesisTime: strconv.FormatInt(n.genesis.Unix(), 10),
+		FromBeacon: n.beacons[0].url, GenesisRoot: n.root, GenesisTime: strconv.FormatInt(n.genesis.Unix(), 10),
 	})
 	d := daemon.Serve(t, folder)
 	d.Import(t, keys, "")
