@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,8 @@ type benchFlags struct {
 	rate        float64
 	burst       int
 	bursts      int
+
+	secured *tls.Config // of https addresses
 }
 
 func (c *tool) benchCommand() *cobra.Command {
@@ -94,6 +98,9 @@ func (c *tool) bench(ctx context.Context, f benchFlags) error {
 	case f.burst > 0 && f.rate > 0:
 		return fmt.Errorf("%w: use one of --burst and --rate", cli.ErrUsage)
 	}
+	if f.secured, err = c.tls.open(strings.HasPrefix(c.url, "https:") || strings.HasPrefix(f.against, "https:")); err != nil {
+		return err
+	}
 	keys, err := c.benchKeys(ctx, f)
 	if err != nil {
 		return err
@@ -101,9 +108,14 @@ func (c *tool) bench(ctx context.Context, f benchFlags) error {
 	return c.runBench(ctx, f, bench.Load{Network: network, Keys: keys, Mix: mix, FromEpoch: eth2.Epoch(f.fromEpoch)})
 }
 
+// offer asks a signer for what it offers.
+func (f benchFlags) offer(url string) *web3signer.Client {
+	return &web3signer.Client{URL: url, HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: f.secured, DisableKeepAlives: true}}}
+}
+
 // benchKeys returns the keys to ask for, which both signers must hold.
 func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, error) {
-	keys, err := (&web3signer.Client{URL: c.url}).PublicKeys(ctx)
+	keys, err := f.offer(c.url).PublicKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +128,7 @@ func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, er
 	if f.against == "" {
 		return keys, nil
 	}
-	theirs, err := (&web3signer.Client{URL: f.against}).PublicKeys(ctx)
+	theirs, err := f.offer(f.against).PublicKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +144,9 @@ func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, er
 
 // runBench loads one signer, or two in turn.
 func (c *tool) runBench(ctx context.Context, f benchFlags, load bench.Load) error {
-	targets := []*bench.Target{bench.NewTarget(c.url, load, f.connections)}
+	targets := []*bench.Target{bench.NewTarget(c.url, load, f.connections, f.secured)}
 	if f.against != "" {
-		targets = append(targets, bench.NewTarget(f.against, load, f.connections))
+		targets = append(targets, bench.NewTarget(f.against, load, f.connections, f.secured))
 	}
 	report := newBenchReport(f, load, targets)
 	if !c.json {

@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/httpjson"
 )
 
 // A client talks to one signer with one token.
@@ -40,6 +41,10 @@ func (c *tool) client() (*client, error) {
 	base, err := url.Parse(c.url)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("%w: --url %q: want an address such as http://127.0.0.1:9000", cli.ErrUsage, c.url)
+	}
+	secured, err := c.tls.open(base.Scheme == "https")
+	if err != nil {
+		return nil, err
 	}
 	file := c.tokenFile
 	if file == "" && c.dataDir != "" {
@@ -64,7 +69,7 @@ func (c *tool) client() (*client, error) {
 		tokenFile: file,
 		http: &http.Client{
 			// Neither a proxy nor whoever a redirect names is the signer.
-			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
+			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, TLSClientConfig: secured},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -150,6 +155,9 @@ func (c *client) unreachable(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the signer at %s broke off its answer: look at its log, then try again", c.base)
 	}
+	if advice := c.adviseTLS(err); advice != nil {
+		return advice
+	}
 	return fmt.Errorf("ask the signer: %w: is --url right?", err)
 }
 
@@ -161,10 +169,17 @@ func (c *client) refused(status int, text []byte) error {
 	}
 	if err := json.Unmarshal(text, &body); err != nil || body.Message == "" {
 		body.Message = http.StatusText(status)
+		if status == http.StatusBadRequest && strings.HasPrefix(c.base, "http:") {
+			body.Message += ": does it speak TLS? Then use https:// in --url"
+		}
 	}
 	e := &answerError{status: status, body: text}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
+		if body.Reason != "" && body.Reason != httpjson.ReasonForbidden && body.Reason != httpjson.ReasonUnauthorized {
+			e.message = "the signer refuses: " + body.Message // not because of the token
+			break
+		}
 		e.message = fmt.Sprintf("the signer does not accept the token of %s: it wants the one in the api-token.txt of its own data folder (--data-dir or --token-file)", c.tokenFile)
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		if body.Reason == "no_record" {

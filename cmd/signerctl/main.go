@@ -31,6 +31,7 @@ type tool struct {
 	url       string
 	tokenFile string
 	dataDir   string
+	tls       tlsFlags
 	json      bool
 
 	stdin          io.Reader
@@ -47,6 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.StringVar(&c.url, "url", "http://127.0.0.1:9000", "`address` of the signer")
 	flags.StringVar(&c.dataDir, "data-dir", "", "the signer's data `folder`, for the token in it")
 	flags.StringVar(&c.tokenFile, "token-file", "", "`file` with the signer's token; else api-token.txt of --data-dir")
+	c.tls.define(root)
 	flags.BoolVar(&c.json, "json", false, "print JSON, for scripts")
 	root.AddCommand(c.keysCommand(), c.slashingCommand(), c.networkCommand(), c.backupCommand(), c.statusCommand(), c.benchCommand(), c.versionCommand())
 	return cli.Run(ctx, root, "SIGNERCTL", args, stdin, stdout, stderr)

@@ -13,6 +13,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,11 +63,12 @@ type turn struct {
 }
 
 // NewTarget returns the signer at url, to be asked for l over at most so many
-// connections.
-func NewTarget(url string, l Load, connections int) *Target {
+// connections, and if its address is https by what secured says: nil is as this
+// machine does.
+func NewTarget(url string, l Load, connections int, secured *tls.Config) *Target {
 	transport := &http.Transport{
 		MaxIdleConns: connections, MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections,
-		DisableCompression: true,
+		DisableCompression: true, TLSClientConfig: secured,
 	}
 	t := &Target{
 		url: strings.TrimRight(url, "/"), client: &http.Client{Transport: transport, Timeout: 30 * time.Second},

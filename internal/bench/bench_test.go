@@ -55,7 +55,7 @@ func start(t *testing.T, f *fakeSigner, l Load) *Target {
 	t.Helper()
 	f.bodies, f.together = map[string][]string{}, map[string]int{}
 	server := httptest.NewServer(f)
-	target := NewTarget(server.URL+"/", l, 8)
+	target := NewTarget(server.URL+"/", l, 8, nil)
 	t.Cleanup(func() { target.Close(); server.Close() })
 	return target
 }
@@ -161,7 +161,7 @@ func TestARefusalIsCountedAndSaid(t *testing.T) {
 }
 
 func TestASignerThatIsGoneIsCounted(t *testing.T) {
-	target := NewTarget("http://127.0.0.1:1", load(t, "block", 2), 2)
+	target := NewTarget("http://127.0.0.1:1", load(t, "block", 2), 2, nil)
 	defer target.Close()
 	r, err := target.Bursts(t.Context(), 2, 1, nobody)
 	if err == nil || r.Errors["connection"] != 2 {
@@ -190,7 +190,7 @@ func TestAtAFixedRateWaitingCounts(t *testing.T) {
 	f.bodies, f.together = map[string][]string{}, map[string]int{}
 	server := httptest.NewServer(f)
 	defer server.Close()
-	target := NewTarget(server.URL, load(t, "randao", 5), 1)
+	target := NewTarget(server.URL, load(t, "randao", 5), 1, nil)
 	defer target.Close()
 	r, err := target.Open(t.Context(), 200, time.Second/2)
 	if err != nil || r.Signed != 100 || f.asked != 100 {
