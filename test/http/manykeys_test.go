@@ -1,0 +1,204 @@
+package http_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/record/journal"
+	"github.com/secure-signer/secure-signer/slashing"
+	"github.com/secure-signer/secure-signer/test/internal/daemon"
+	"github.com/secure-signer/secure-signer/vault"
+)
+
+// TestManyKeysAreListedAllOrNotAtAll starts the daemon on a folder of many keys
+// and asks for the list from the first moment on: a DVT node stops if a key is
+// missing from it. It also measures; the figures of docs/performance.md are those
+// of
+//
+//	SECURE_SIGNER_LONG=1 go test ./http -run TestManyKeys -v
+func TestManyKeysAreListedAllOrNotAtAll(t *testing.T) {
+	sizes := []int{2_000}
+	if os.Getenv("SECURE_SIGNER_LONG") != "" {
+		sizes = []int{0, 10_000, 100_000}
+	}
+	for _, n := range sizes {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			f := initMainnet(t)
+			pubs := fill(t, f, n)
+			const starts = 3
+			for range starts {
+				measureStart(t, f, pubs)
+			}
+		})
+	}
+}
+
+// A start is what a watcher saw while a daemon started.
+type start struct {
+	listening, refused, listed time.Duration // since the process was started; refused is the last 503
+	refusals                   int
+	list                       []string
+}
+
+// measureStart starts the daemon, checks what it lists, and prints how long it
+// took and how much memory it has, at rest and after every key has signed.
+func measureStart(t *testing.T, f daemon.Folder, pubs []bls.PublicKey) {
+	t.Helper()
+	port := freePort(t)
+	began := time.Now()
+	watched := make(chan start, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { watched <- watch(ctx, "http://127.0.0.1:"+port, began) }()
+	d := daemon.Serve(t, f, append([]string{"--http-listen-port", port}, unbound...)...)
+	ready := time.Since(began)
+	s := <-watched
+
+	if len(s.list) != len(pubs) || !slices.IsSorted(s.list) {
+		t.Errorf("the first list has %d keys of %d, or is not sorted", len(s.list), len(pubs))
+	}
+	t.Logf("%d keys: listening after %v, ready after %v (%d answers of 503 until %v); memory %s",
+		len(pubs), s.listening.Round(time.Millisecond), ready.Round(time.Millisecond), s.refusals, s.refused.Round(time.Millisecond), memory(t, d))
+	if len(pubs) >= 2_000 && s.refusals == 0 {
+		t.Error("it listens only when all keys are loaded: nobody saw a 503")
+	}
+	if os.Getenv("SECURE_SIGNER_LONG") != "" {
+		signAll(t, d, pubs)
+		t.Logf("%d keys: after each has signed: memory %s", len(pubs), memory(t, d))
+	}
+	if code := d.Stop(); code != 0 {
+		t.Errorf("exit %d\n%s", code, ending(d))
+	}
+}
+
+// watch asks for the list until it gets one.
+func watch(ctx context.Context, url string, began time.Time) (s start) {
+	client := &http.Client{Timeout: 10 * time.Second}
+	for ctx.Err() == nil {
+		response, err := client.Get(url + "/api/v1/eth2/publicKeys")
+		if err != nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if s.listening == 0 {
+			s.listening = time.Since(began)
+		}
+		if response.StatusCode == http.StatusServiceUnavailable {
+			s.refusals++
+			s.refused = time.Since(began)
+		} else if err := json.NewDecoder(response.Body).Decode(&s.list); err == nil {
+			s.listed = time.Since(began)
+			response.Body.Close()
+			return s
+		}
+		response.Body.Close()
+	}
+	return s
+}
+
+// fill puts n keys into the folder, as generated ones are, by the packages that
+// the daemon does it with: over HTTP each would wait for the disk alone.
+func fill(t *testing.T, f daemon.Folder, n int) []bls.PublicKey {
+	t.Helper()
+	v, err := vault.Open(filepath.Join(f.Path, "vault"), vault.Passphrase(read(t, f.Passphrase)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	store, err := journal.Open(filepath.Join(f.Path, "journal"), v.DeriveKey("secure-signer journal v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	network, _ := eth2.Builtin("mainnet")
+	guard := slashing.New(store, slashing.Config{Network: network, Now: time.Now})
+
+	var pubs []bls.PublicKey
+	for len(pubs) < n {
+		batch := make([]vault.Key, 0, 1000)
+		for range min(cap(batch), n-len(pubs)) {
+			sk, err := bls.GenerateKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch = append(batch, vault.Key{Public: sk.PublicKey(), Secret: sk})
+			pubs = append(pubs, batch[len(batch)-1].Public)
+		}
+		if err := v.AddAll(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range batch {
+			k.Secret.Wipe()
+		}
+	}
+	if err := guard.EnrollAt(t.Context(), pubs, slashing.Floors{}); err != nil {
+		t.Fatal(err)
+	}
+	return pubs
+}
+
+// signAll has every key attest and propose once, so that its record is as large
+// as it gets. Later calls ask for the same again.
+func signAll(t *testing.T, d *daemon.Daemon, pubs []bls.PublicKey) {
+	t.Helper()
+	var workers sync.WaitGroup
+	work := make(chan bls.PublicKey)
+	for range 64 {
+		workers.Go(func() {
+			for pub := range work {
+				for _, body := range []string{attestation(400_000, 400_001, 1), block(12_800_000, 1)} {
+					answer, err := d.Sign(pub, []byte(body))
+					if err != nil || answer.Status != http.StatusOK {
+						t.Errorf("%v: %d %s, %v", pub, answer.Status, answer.Body, err)
+					}
+				}
+			}
+		})
+	}
+	for _, pub := range pubs {
+		work <- pub
+	}
+	close(work)
+	workers.Wait()
+}
+
+// memory is what the kernel says of the process: now, and at the most.
+func memory(t *testing.T, d *daemon.Daemon) string {
+	t.Helper()
+	var now, most string
+	for line := range strings.Lines(string(read(t, fmt.Sprintf("/proc/%d/status", d.PID())))) {
+		if name, value, ok := strings.Cut(line, ":"); ok && name == "VmRSS" {
+			now = strings.TrimSpace(value)
+		} else if ok && name == "VmHWM" {
+			most = strings.TrimSpace(value)
+		}
+	}
+	return fmt.Sprintf("%s, at most %s", now, most)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
