@@ -138,12 +138,67 @@ func equal(a, b map[record.Key]record.Record) bool {
 	})
 }
 
-// TestRandomDamage flips bits anywhere in a journal of several segments.
+// TestRandomDamage flips bits anywhere in a small journal of several segments, and
+// in a large one.
 func TestRandomDamage(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		more, flips     int // keys beside those of a run
+		unsettled       int // of the flips, at least
+		refused, unused int // per cent, at least and at most
+	}{
+		{"small", 0, 2000, 1, 10, 60},
+		{"large", 4000, 400, 0, 30, 60},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, truth := damageable(t, test.more)
+			random := rand.New(rand.NewPCG(3, 4))
+			files := slices.Sorted(maps.Keys(d.names))
+			var size, refused, unsettled, unused int
+			for _, file := range files {
+				size += len(d.names[file].data)
+			}
+			for range test.flips {
+				file := files[random.IntN(len(files))]
+				b := d.names[file].data
+				bit := random.IntN(len(b) * 8)
+				b[bit/8] ^= 1 << (bit % 8)
+				got, err := newFolder(d, "", testKey).readState()
+				b[bit/8] ^= 1 << (bit % 8)
+				switch {
+				case err != nil:
+					refused++
+					wantDamaged(t, fmt.Sprintf("bit %d of %s", bit, file), err, file)
+				case got.unsettled:
+					unsettled++
+				case !equal(got.records, truth):
+					t.Fatalf("bit %d of %s: opened with other records, and settled", bit, file)
+				default:
+					unused++
+				}
+			}
+			t.Logf("%d keys in %d bytes: refused %d, opened unsettled %d, in the segment in reserve %d", len(truth), size, refused, unsettled, unused)
+			if refused*100 < test.flips*test.refused || unused*100 > test.flips*test.unused || unsettled < test.unsettled {
+				t.Error("aimed badly")
+			}
+		})
+	}
+}
+
+// damageable returns a journal after many changes, with so many keys more than
+// those change, and what it holds.
+func damageable(t *testing.T, more int) (*memDisk, map[record.Key]record.Record) {
+	t.Helper()
 	d := newJournal(t)
 	s, err := openSmall(t, d)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range more {
+		key := record.Key(fmt.Sprint("other ", i))
+		if err := s.Create(t.Context(), key, valueOf(key, record.Version(i))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := &run{make(map[record.Key]record.Version), make(map[record.Key]record.Version)}
 	if err := r.write(t.Context(), s, 500); err != nil {
@@ -152,48 +207,25 @@ func TestRandomDamage(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	truth := s.state.records
-	random := rand.New(rand.NewPCG(3, 4))
-	files := slices.Sorted(maps.Keys(d.names))
-	var refused, unsettled, unused int
-	for range 2000 {
-		file := files[random.IntN(len(files))]
-		b := d.names[file].data
-		bit := random.IntN(len(b) * 8)
-		b[bit/8] ^= 1 << (bit % 8)
-		got, err := newFolder(d, "", testKey).readState()
-		b[bit/8] ^= 1 << (bit % 8)
-		switch {
-		case err != nil:
-			refused++
-			wantDamaged(t, fmt.Sprintf("bit %d of %s", bit, file), err, file)
-		case got.unsettled:
-			unsettled++
-		case !equal(got.records, truth):
-			t.Fatalf("bit %d of %s: opened with other records, and settled", bit, file)
-		default:
-			unused++
-		}
-	}
-	t.Logf("refused %d, opened unsettled %d, in the segment in reserve %d", refused, unsettled, unused)
-	if refused < 200 || unsettled == 0 {
-		t.Error("aimed badly")
-	}
+	return d, s.state.records
+}
+
+// newTwoSegments returns a journal of a snapshot and two segments: frames 1, 2 and
+// 3 in the first, and 4 and 5 in the second.
+func newTwoSegments(t *testing.T) (y *tiny, first, second string) {
+	t.Helper()
+	y = newTiny(t, 8)
+	one, two := y.out, y.segment(8)
+	y.frame(nil, "a")
+	y.frame(nil, "b")
+	y.frame(two, "a", "b")
+	y.frame(nil, "a")
+	y.frame(nil, "b")
+	return y, y.name(one), y.name(two)
 }
 
 // TestDamagedFiles does to whole files what an accident or an attacker would.
 func TestDamagedFiles(t *testing.T) {
-	// history: snapshot at 0 → first: frames 1, 2, 3 → second: frames 4, 5.
-	build := func(t *testing.T) (y *tiny, first, second string) {
-		y = newTiny(t, 8)
-		one, two := y.out, y.segment(8)
-		y.frame(nil, "a")
-		y.frame(nil, "b")
-		y.frame(two, "a", "b")
-		y.frame(nil, "a")
-		y.frame(nil, "b")
-		return y, y.name(one), y.name(two)
-	}
 	block := func(b []byte, i int) []byte { return b[i*blockSize : (i+1)*blockSize] }
 	for _, test := range []struct {
 		name   string
@@ -276,6 +308,23 @@ func TestDamagedFiles(t *testing.T) {
 			y.disk.put(empty.name(empty.out), empty.bytes(empty.name(empty.out)))
 			return ""
 		}},
+		{"the first segment is older than the rest", func(y *tiny, first, second string) string {
+			clear(block(y.bytes(first), 2))
+			clear(block(y.bytes(first), 3))
+			return second // it holds later ones
+		}},
+		{"the snapshot is empty", func(y *tiny, first, second string) string {
+			y.disk.put(snapshotName, nil)
+			return snapshotName
+		}},
+		{"the snapshot is copied over a segment", func(y *tiny, first, second string) string {
+			y.disk.put(second, y.bytes(snapshotName))
+			return second
+		}},
+		{"a segment is copied over the snapshot", func(y *tiny, first, second string) string {
+			y.disk.put(snapshotName, y.bytes(first))
+			return snapshotName
+		}},
 		{"the snapshot of a new journal is put in", func(y *tiny, first, second string) string {
 			y.disk.put(snapshotName, newJournal(y.t).names[snapshotName].data)
 			return ""
@@ -292,7 +341,7 @@ func TestDamagedFiles(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			y, first, second := build(t)
+			y, first, second := newTwoSegments(t)
 			if s, err := y.read(); err != nil || s.at != y.s.at || s.unsettled {
 				t.Fatalf("before the damage: %v", err)
 			}

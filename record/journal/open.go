@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/secure-signer/secure-signer/internal/durable"
 )
@@ -57,6 +58,7 @@ func Open(dir string, key [32]byte) (*Store, error) {
 }
 
 func open(d disk, dir string, key [32]byte) (_ *Store, err error) {
+	defer func() { err = advise(err) }()
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, missing(dir)
 	}
@@ -69,6 +71,21 @@ func open(d disk, dir string, key [32]byte) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open journal: %w", err), lock.Unlock())
 	}
 	return s, nil
+}
+
+// advise says what to do where the disk does not let us read or write.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w (give the folder, and all that is in it, to the user who runs this, for reading and writing)", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w (mount it for writing, then start again: nothing is lost)", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w (make room, then start again: nothing is lost)", err)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w (the disk may be failing: see the kernel's log)", err)
+	}
+	return err
 }
 
 // start reads the files, replaces them and starts the writer.
