@@ -41,6 +41,16 @@ raced() {
 # time. -count=1, because the cache does not see the daemon that they build.
 devnet() { in_test env SECURE_SIGNER_DEVNET="$1" go test -count=1 -timeout=30m -v ./devnet; }
 
+# Everything that builds or drives the daemon from outside, and where there is time
+# in its long form.
+outside() {
+	if [ "$1" = long ]; then
+		in_test env SECURE_SIGNER_LONG=1 go test -count=1 -timeout=4h ./...
+	else
+		in_test go test -count=1 ./...
+	fi
+}
+
 # Days of duties in compressed time: files, memory and pauses.
 soak() { in_test env SECURE_SIGNER_LONG=1 go test -count=1 -timeout=2h -v ./soak; }
 
@@ -70,12 +80,11 @@ short | long)
 	step "golangci-lint" lint
 	step "unit tests" go test ./...
 	step "unit tests under the race detector" raced "$mode"
-	step "the daemon over HTTP, oracles" in_test go test -count=1 ./...
+	step "the daemon over HTTP, oracles" outside "$mode"
 	step "real chains" devnet "$mode"
 	;;&
 long)
 	step "oracles under the race detector" in_test go test -race -count=1 ./...
-	step "days of duties" soak
 	step "fuzz, ${FUZZTIME:=5m} each" fuzz
 	;;
 short) ;;
