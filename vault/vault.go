@@ -175,7 +175,7 @@ func unwrapKey(path string, s Sealer) (*[keySize]byte, error) {
 func openFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no file %s: put it back from a backup; a new vault is made only when a new data folder is", ErrMissing, path)
+		return nil, fmt.Errorf("%w: there is no file %s: go on from a backup: secure-signer restore BACKUP --data-dir NEW; a new vault is made only when a new data folder is", ErrMissing, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
@@ -183,13 +183,13 @@ func openFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// damaged says where, and what to do. An older journal would forget signatures,
-// so the vault alone is to be put back.
+// damaged says where, and what to do. An older folder has forgotten signatures, so
+// it is not put back by hand.
 func damaged(path string, offset int64, reason error) error {
 	if errors.Is(reason, ErrVersion) {
 		return fmt.Errorf("open vault %s: %w", path, reason)
 	}
-	return fmt.Errorf("%w: %s, at byte %d: %w; nothing was changed. Keep this file, and put back a backup of it alone: never an older copy of the slashing records", ErrDamaged, path, offset, reason)
+	return fmt.Errorf("%w: %s, at byte %d: %w; nothing was changed. Keep this file, and go on from a backup: secure-signer restore BACKUP --data-dir NEW", ErrDamaged, path, offset, reason)
 }
 
 // List returns the public keys that are held, sorted.

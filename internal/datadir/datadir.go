@@ -100,7 +100,7 @@ func Open(path string) (Dir, *eth2.Network, error) {
 	}
 	network, err := decode(text)
 	if errors.Is(err, ErrDamaged) {
-		return d, nil, fmt.Errorf("%s: %w; put this one file back from a backup", d.Config(), err)
+		return d, nil, fmt.Errorf("%s: %w; copy it from another folder, which init makes for the same network", d.Config(), err)
 	}
 	if err != nil {
 		return d, nil, fmt.Errorf("%s: %w", d.Config(), err)
@@ -120,7 +120,7 @@ func missing(d Dir) error {
 	case len(entries) == 0:
 		return fmt.Errorf("%w at %s, which is empty: is its disk mounted? To make one: secure-signer init --data-dir %s --network NETWORK", ErrMissing, d.path, d.path)
 	}
-	return fmt.Errorf("%w at %s: config.yaml is missing. If keys are in there, put that file back from a backup. %s", ErrMissing, d.path, halfMade)
+	return fmt.Errorf("%w at %s: config.yaml is missing. If keys are in there, copy that file from another folder, which init makes for the same network. %s", ErrMissing, d.path, halfMade)
 }
 
 const halfMade = "If init or restore was cut off there, and only then, remove it and run the same again"

@@ -74,7 +74,7 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 		{"root cut short", func(t *testing.T, d datadir.Dir) {
 			edit(t, d.Config(), hoodi.GenesisValidatorsRoot.String(), "0x12")
 		}, datadir.ErrDamaged, "genesis_validators_root"},
-		{"no format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1\n", "") }, datadir.ErrDamaged, "from a backup"},
+		{"no format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1\n", "") }, datadir.ErrDamaged, "from another folder"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
