@@ -43,6 +43,7 @@ var table = map[string]rule{
 	// Rooms of the evidence.
 	"attest/dcap":  {ours: []string{"attest"}},
 	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
+	"attest/snp":   {ours: []string{"attest"}},
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
