@@ -1,7 +1,8 @@
 // Package linear judges with porcupine whether what clients saw of a record
 // store is linearizable: whether there is one order of all calls, in keeping with
 // when they began and ended, in which a simple compare-and-swap register gives
-// the same answers.
+// the same answers. Likewise for a signer: one order in which the rules against
+// slashing, applied to one request at a time, sign and refuse the same.
 package linear
 
 import (
