@@ -85,6 +85,47 @@ func TestBlocksAndVotesOfAnEpochStopTogether(t *testing.T) {
 	}
 }
 
+// TestASignerThatBeginsWhereAnotherStopsConflictsWithNothing is the planned move of
+// docs/clients.md: the old signer stops at an epoch, the new one's floors are at
+// the epoch before, and neither knows what the other signs.
+func TestASignerThatBeginsWhereAnotherStopsConflictsWithNothing(t *testing.T) {
+	n := timeless()
+	pairs, late := 0, 0
+	for epoch := eth2.Epoch(1); epoch < 7; epoch++ {
+		stop := slashing.StopAt(n, &epoch, nil)
+		begin := slashing.State{}.Raise(slashing.FloorsThrough(n, epoch-1))
+		for s := eth2.Epoch(0); s < 8; s++ {
+			for end := s; end < 9; end++ {
+				if _, err := (slashing.State{}).Attest(s, end, root(1)); err != nil || stop.CheckAttestation(s, end) != nil {
+					continue
+				}
+				for later := eth2.Epoch(0); later < 8; later++ {
+					for target := later; target < 9; target++ {
+						if _, err := begin.Attest(later, target, root(2)); err != nil {
+							continue
+						}
+						if pairs++; slashable(vote(s, end, 1), vote(later, target, 2)) {
+							t.Errorf("epoch %d: %v here and %v there", epoch, vote(s, end, 1), vote(later, target, 2))
+						}
+						if target == epoch {
+							late++
+						}
+					}
+				}
+			}
+		}
+		for slot := n.FirstSlot(epoch) - 3; slot < n.FirstSlot(epoch)+3; slot++ {
+			_, err := begin.Propose(slot, root(2))
+			if signs := stop.CheckBlock(slot) == nil; signs == (err == nil) {
+				t.Errorf("epoch %d, block at slot %d: the old signer %t, the new one %t", epoch, slot, signs, err == nil)
+			}
+		}
+	}
+	if pairs < 500 || late == 0 {
+		t.Errorf("only %d pairs, %d of them at the epoch itself", pairs, late)
+	}
+}
+
 func TestAGuardStopsAtItsHighWatermark(t *testing.T) {
 	_, store := newGuard(t, 1)
 	g := slashing.New(store, slashing.Config{Network: timeless(), HighWatermark: slashing.HighWatermark{Set: true, Slot: 320, Epoch: 10}})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/secure-signer/secure-signer/slashing"
 	"github.com/secure-signer/secure-signer/web3signer"
 )
 
@@ -30,11 +29,13 @@ func (o *optional[N]) Set(text string) error {
 
 func (o *optional[N]) Type() string { return "number" }
 
-// stopsAt is where a guard stops to sign, as the Web3Signer API tells it.
-func stopsAt(guard *slashing.Guard) *web3signer.HighWatermark {
-	h := guard.HighWatermark()
+// stopsAt is where the signer stops, as the Web3Signer API tells it. The log tells,
+// too: a flag that was forgotten after a move looks like a fault.
+func (d *daemon) stopsAt() *web3signer.HighWatermark {
+	h := d.guard.HighWatermark()
 	if !h.Set {
 		return nil
 	}
+	d.log.Warn("the high watermark: nothing is signed from there on", "epoch", h.Epoch, "slot", h.Slot)
 	return &web3signer.HighWatermark{Epoch: h.Epoch, Slot: h.Slot}
 }

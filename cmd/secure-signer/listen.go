@@ -134,7 +134,7 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 		Observe:     metrics.Observe,
 		UnknownFork: metrics.UnknownFork,
 
-		HighWatermark: stopsAt(d.guard),
+		HighWatermark: d.stopsAt(),
 	})
 }
 

@@ -116,8 +116,17 @@ func (c *tool) printHistory(answer management.HistoryImported) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(c.stdout, "%s held here: nothing at or below their history is signed. %s not held: their history waits for them.\n",
-		count(counts[management.HistoryRaised]), count(counts[management.HistoryWaiting]))
+	var parts []string
+	if n := counts[management.HistoryRaised]; n > 0 {
+		parts = append(parts, count(n)+" held here: nothing at or below their history is signed.")
+	}
+	if n := counts[management.HistoryWaiting]; n > 0 {
+		parts = append(parts, count(n)+" not held: their history waits for them.")
+	}
+	if len(answer.Keys) == 0 {
+		parts = append(parts, "The file names no keys.")
+	}
+	_, err := fmt.Fprintln(c.stdout, strings.Join(parts, " "))
 	return err
 }
 
