@@ -65,17 +65,17 @@ func TestCopiesMadeUnderLoadAreWholeOrRefused(t *testing.T) {
 			running.Go(func() { s.contend(d, key, &s.next[i], byte(1+rival)) })
 		}
 	}
-	segmentsGo := func() {
-		more := s.signedSoFar() + 1500
-		waitFor(t, "segments come and go", func() bool { return s.signedSoFar() > more })
+	goOn := func(signatures int) {
+		more := s.signedSoFar() + signatures
+		waitFor(t, "the rivals go on", func() bool { return s.signedSoFar() > more })
 	}
-	segmentsGo()
+	goOn(200)
 	fast, slow := elsewhere(t, f), elsewhere(t, f)
 	copyByHand(t, f.Path, fast.Path)
 	mkdir(t, slow.Path)
 	mkdir(t, filepath.Join(slow.Path, "journal"))
 	copyByHand(t, filepath.Join(f.Path, "journal", "snapshot"), filepath.Join(slow.Path, "journal", "snapshot"))
-	segmentsGo()
+	goOn(1500) // until the segments that continue this snapshot are gone
 	copyByHand(t, f.Path+"/.", slow.Path, "-n")
 	folders := []daemon.Folder{fast, slow}
 	file := takeBackup(t, d)

@@ -37,7 +37,7 @@ func TestManyKeysAreListedAllOrNotAtAll(t *testing.T) {
 	for _, n := range sizes {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			f := initMainnet(t)
-			pubs := fill(t, f, n)
+			pubs := holdMany(t, f, n)
 			const starts = 3
 			for range starts {
 				measureStart(t, f, pubs)
@@ -109,9 +109,9 @@ func watch(ctx context.Context, url string, began time.Time) (s start) {
 	return s
 }
 
-// fill puts n keys into the folder, as generated ones are, by the packages that
+// holdMany puts n keys into the folder, as generated ones are, by the packages that
 // the daemon does it with: over HTTP each would wait for the disk alone.
-func fill(t *testing.T, f daemon.Folder, n int) []bls.PublicKey {
+func holdMany(t *testing.T, f daemon.Folder, n int) []bls.PublicKey {
 	t.Helper()
 	v, err := vault.Open(filepath.Join(f.Path, "vault"), vault.Passphrase(read(t, f.Passphrase)))
 	if err != nil {

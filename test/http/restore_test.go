@@ -169,6 +169,31 @@ func TestALostJournalIsNotTheEndOfTheKeys(t *testing.T) {
 	l.goOn(t, l.folder, stdout)
 }
 
+// TestATornRecordWithoutAClockNeedsAnEpoch: on a network whose time of genesis is
+// unknown, only the operator can say what the record may have held.
+func TestATornRecordWithoutAClockNeedsAnEpoch(t *testing.T) {
+	t.Parallel()
+	chain, key := newShortChain(t), interop.New(0)
+	chain.network.GenesisTime = "0"
+	f := daemon.Init(t, chain.network)
+	d := serveKeys(t, f, []interop.Key{key}, "--new-key-floor", "none")
+	for epoch := uint64(1); epoch < 8; epoch++ {
+		mustSign(t, d, key, chain.vote(epoch-1, epoch, 1))
+	}
+	d.Kill()
+	flip(t, usedSegment(t, f.Path), 0.999)
+	mustFailToServe(t, f, "--floor-epoch N")
+	mustFailToServe(t, f, "--floor-epoch N") // nor does a second start forget
+	if code, _, stderr := restoreRun(t, f); code != 1 || !strings.Contains(stderr, "time of genesis is unknown") {
+		t.Errorf("restore without an epoch: exit %d, %s", code, stderr)
+	}
+	restore(t, f, "--floor-epoch", "20")
+	d = daemon.Serve(t, f, "--new-key-floor", "none")
+	mustRefuse(t, d, key, chain.vote(19, 20, 1), http.StatusPreconditionFailed, "below_floor")
+	mustRefuse(t, d, key, chain.vote(18, 21, 1), http.StatusPreconditionFailed, "below_floor")
+	mustSign(t, d, key, chain.vote(20, 21, 1))
+}
+
 // TestARestoreThatIsKilledLeavesNoFolderThatSigns kills restore at each of its
 // calls that make something durable. What is left is no data folder, or one
 // whose floors are raised.

@@ -26,6 +26,11 @@ var (
 	crashes  = harness{"test", "./crash", "TestNoCrashLosesARecord", "state [0-9]+, cut"}
 	kills    = harness{"test", "./kill", "TestNoKillUnderLoadMakesAConflict", "was answered|by 0x"}
 	restarts = harness{"test", "./http", "TestATornLastRecordHoldsEveryKeyBack", "want 412 below_floor"}
+
+	restores  = harness{"test", "./http", "TestARestoredBackupSignsNothingTwice", "want 412 below_floor"}
+	forgeries = harness{"test", "./http", "TestABackupThatChangedRestoresNothing", "forged: exit 0"}
+	bounds    = harness{"", "./slashing", "TestSignedUntilIsAboveAllThatIsAllowed", "was allowed, and now"}
+	copies    = harness{"", "./record/journal", "TestARestoredJournalHoldsWhatTheBackupDid", "claims to know"}
 )
 
 var mutants = []struct {
@@ -106,8 +111,28 @@ var mutants = []struct {
 		New:  "\t\treturn rule(s.Raise(g.held))\n",
 	}, {
 		File: "slashing/enroll.go",
-		Old:  "\tvar pubs []bls.PublicKey\n",
-		New:  "\tg.held = floors\n\treturn nil\n\tvar pubs []bls.PublicKey\n",
+		Old:  "\tvar keys []bls.PublicKey\n",
+		New:  "\tg.held = by\n\treturn nil\n\tvar keys []bls.PublicKey\n",
+	}}},
+	{"a restore raises no floor", restores, []Edit{{
+		File: "cmd/secure-signer/restore.go",
+		Old:  "errors.Join(guard.EnrollAt(ctx, unknown, floors), guard.RaiseAll(ctx, floors))",
+		New:  "guard.EnrollAt(ctx, unknown, floors)",
+	}}},
+	{"a restore forgets what may be signed ahead of the clock", bounds, []Edit{{
+		File: "slashing/clock.go",
+		Old:  "\t_, last := g.epochs(at, bound)\n",
+		New:  "\tlast, _ := g.epochs(at, bound)\n",
+	}}},
+	{"a restore takes a backup that is not authentic", forgeries, []Edit{{
+		File: "cmd/secure-signer/restore.go",
+		Old:  "err = b.Authenticate(v.DeriveKey(backup.KeyLabel))",
+		New:  "err = nil",
+	}}},
+	{"a restored journal claims to know everything", copies, []Edit{{
+		File: "record/journal/backup.go",
+		Old:  "s.unsettled = true",
+		New:  "s.unsettled = false",
 	}}},
 }
 
