@@ -36,7 +36,7 @@ func TestNoScheduleIsSlashable(t *testing.T) {
 	case os.Getenv("SECURE_SIGNER_LONG") != "":
 		schedules = 3_000_000
 	case testing.Short():
-		schedules = 5_000
+		schedules = 20_000
 	}
 	var (
 		next  atomic.Uint64
@@ -104,6 +104,7 @@ type world struct {
 	epochs, stops uint64
 	disks         []disk // every state that the disk of any copy was ever in
 	heads         uint64
+	stalled       bool // the chain does not finalise: votes are from any source
 	lives         int
 	copies        [copies]*process
 	votes         [keys][]vote
@@ -137,12 +138,14 @@ const (
 
 func newWorld(seed uint64) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), epochs: firstEpoch, disks: make([]disk, 1, steps)}
+	w.stalled = w.rng.IntN(2) == 0
 	return w
 }
 
 // run lets the adversary choose, step by step.
 func (w *world) run() {
 	favours := w.rng.IntN(2) == 0
+	kill := 60 + 90*w.rng.IntN(2)
 	for range steps {
 		i := w.rng.IntN(copies)
 		if favours && w.rng.IntN(4) != 0 {
@@ -151,7 +154,7 @@ func (w *world) run() {
 		switch p := w.copies[i]; {
 		case p == nil:
 			w.copies[i] = w.start()
-		case w.rng.IntN(60) == 0:
+		case w.rng.IntN(kill) == 0:
 			w.Kills++
 			p.kill()
 			w.copies[i] = nil
@@ -220,8 +223,11 @@ func (w *world) start() *process {
 	if w.rng.IntN(3) == 0 {
 		w.OldDisks++
 		p.disk = w.disks[w.rng.IntN(len(w.disks))]
-		if w.rng.IntN(2) == 0 { // the record of one, and the memo of another
+		switch w.rng.IntN(3) { // the record of one, and the memo of another
+		case 0:
 			p.disk.memo = w.disks[w.rng.IntN(len(w.disks))].memo
+		case 1:
+			p.disk.memo = w.disks[len(w.disks)-1].memo
 		}
 	}
 	p.step, p.kill = iter.Pull(func(yield func(struct{}) bool) {
@@ -286,7 +292,7 @@ func (p *process) attest(ctx context.Context, owner *rollback.Owner) {
 	k := p.rng.IntN(keys)
 	target := p.epochs + 1 - uint64(p.rng.IntN(4))
 	source := target - 1
-	if depth := int(target) - firstEpoch; depth > 0 && p.rng.IntN(2) == 0 { // as while the chain does not finalise
+	if depth := int(target) - firstEpoch; depth > 0 && (p.stalled || p.rng.IntN(4) == 0) {
 		source -= uint64(p.rng.IntN(depth))
 	}
 	v := vote{source: source, target: target, root: p.root(), by: p.life}
