@@ -1,6 +1,7 @@
 package snp
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
@@ -47,6 +48,10 @@ func parseEndorsement(c *x509.Certificate, name string, line Line) (endorsement,
 	chip, err := find(c, oid(4))
 	if err != nil {
 		return e, err
+	}
+	// AMD's service writes the bytes bare where its description has an OCTET STRING.
+	if len(chip) == size+2 {
+		chip = bytes.TrimPrefix(chip, []byte{asn1.TagOctetString, byte(size)})
 	}
 	if len(chip) != size || allZero(chip) {
 		return e, fmt.Errorf("its chip identity is not %d bytes, or zero", size)

@@ -168,6 +168,20 @@ func TestAStrangersRootWithTheRightNamesIsRefused(t *testing.T) {
 	}
 }
 
+func TestTheChipMayBeAnOctetString(t *testing.T) {
+	f := vcek()
+	f.chip = append([]byte{4, 64}, f.chip...)
+	ev, v := f.make(t)
+	if _, err := v.Verify(ev, forgeTime); err != nil {
+		t.Error(err)
+	}
+	f.chip[1] = 63
+	ev, v = f.make(t)
+	if _, err := v.Verify(ev, forgeTime); err == nil {
+		t.Error("accepted with another length")
+	}
+}
+
 func TestAMissingListIsTold(t *testing.T) {
 	f := vcek()
 	f.crl = false
