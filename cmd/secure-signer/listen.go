@@ -41,12 +41,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	}
 	defer metricsListener.Close()
 
-	metrics := telemetry.New(cli.Release(), telemetry.State{
-		KeysLoaded: d.keyring.Len,
-		KeysHeld:   d.vault.Len,
-		StoreUp:    func() bool { return d.journal.Err() == nil },
-	})
-		Store:      func() telemetry.Store { return telemetry.Store(d.journal.Stats()) },
+	metrics := d.metrics()
 	d.signer.Guard = metrics.Guard(d.guard)
 	d.signer.Keys = metrics.Keys(d.keyring)
 	reloads := newReloader(d.log, d.sources())
