@@ -42,6 +42,7 @@ var table = map[string]rule{
 
 	// Rooms of the evidence.
 	"attest/dcap":  {ours: []string{"attest"}},
+	"attest/dev":   {ours: []string{"attest"}},
 	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
 	"attest/snp":   {ours: []string{"attest"}},
 
