@@ -38,7 +38,7 @@ var (
 type Config struct {
 	// InFlight is how many requests are let in at once; 0: 64 for each
 	// processor. A processor makes a signature in less than half a millisecond,
-	// so a block waits for 30 ms at most; and that many keep the processors busy
+	// so whoever is let in is done within 30 ms; and that many keep the processors busy
 	// while each flush of the journal takes 20 ms, which is a slow disk.
 	InFlight int
 
