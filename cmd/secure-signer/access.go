@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -144,4 +145,22 @@ func (a *access) guard(h http.Handler) http.Handler {
 // guardMetrics is the same of the metrics, which are only read.
 func (a *access) guardMetrics(h http.Handler) http.Handler {
 	return httpjson.RequireHost(a.metricsHosts, "--metrics-host-allowlist", h)
+}
+
+// signerctlFlags are what signerctl on this machine needs, besides the data
+// folder, to reach the signing API at address.
+func (a *access) signerctlFlags(address net.Addr) string {
+	at := address.String()
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		at = net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	switch {
+	case a.tls == nil && at == "127.0.0.1:9000": // where it looks by itself
+		return ""
+	case a.tls == nil:
+		return " --url http://" + at
+	case !a.asksClients:
+		return " --url https://" + at + " --tls-ca-file FILE"
+	}
+	return " --url https://" + at + " --tls-ca-file FILE --tls-cert-file FILE --tls-key-file FILE"
 }
