@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"golang.org/x/crypto/scrypt"
 )
@@ -102,6 +103,9 @@ func (p *passphrase) aead(wrapped []byte) (cipher.AEAD, error) {
 		return nil, fmt.Errorf("scrypt: %w", err)
 	}
 	defer clear(key)
+	// What is loaded next must not come on top of 2^work KiB that nobody needs
+	// any more.
+	debug.FreeOSMemory()
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
