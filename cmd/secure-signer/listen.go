@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,6 +72,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		}
 		signing.Ready()
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
+		debug.FreeOSMemory() // reading the vault and the journal took what nothing needs again
 		reloads.run(keeping, hangup)
 	}()
 
@@ -160,6 +162,7 @@ func (d *daemon) routes(signing http.Handler) http.Handler {
 	mux.Handle("/eth/v1/keystores", d.access.keymanager(token, keymanager.New(keymanager.Config{
 		Custody: d.custody, Guard: d.guard, Log: d.log,
 	})))
+	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
 		StoreErr: d.journal.Err, Head: d.journal.Head, Backup: d.backup, Log: d.log,
@@ -209,7 +212,7 @@ func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
 	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
 	if keys == 0 {
-		next = fmt.Sprintf("make keys with: %s --data-dir %s keys generate (or keys import FILE)", signerctl(), d.dir.Path())
+		next = fmt.Sprintf("make keys with: %s --data-dir %s%s keys generate (or keys import FILE)", signerctl(), d.dir.Path(), d.access.signerctlFlags(api))
 	}
 	fmt.Fprintf(stdout, `
 Secure Signer %s

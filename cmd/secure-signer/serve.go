@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -136,7 +135,6 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err := d.settle(); err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // the passphrase's KDF took 128 MiB that nothing needs again
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
