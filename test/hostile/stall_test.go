@@ -126,8 +126,8 @@ func (w *world) flood(ctx context.Context) (opened int) {
 		case <-time.After(time.Second):
 		}
 		for _, conn := range conns {
-			conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the signer may have hung up
-			conn.Close()                     //nolint:errcheck // likewise
+			conn.(*net.TCPConn).SetLinger(0)
+			conn.Close()
 		}
 		time.Sleep(time.Second)
 	}
@@ -154,37 +154,44 @@ func bombs(size int) map[string]string {
 	}
 }
 
-// explode sends every bomb in parallel, several at a time, and returns what
-// came back.
+// explode sends every bomb: all of them in parallel at ten megabytes, and each
+// kind at almost the greatest size, twice. It returns what came back.
 func (w *world) explode(t *testing.T, rounds int) map[string]int {
-	const each = 3
 	labels := map[string]int{}
-	var mu sync.Mutex
 	for range rounds {
-		var all sync.WaitGroup
-		for name, body := range bombs(10 << 20) {
-			s := seed{method: "POST", path: "/api/v1/eth2/sign/" + w.keys[0].Hex(), body: body}
-			if name == "a zip" {
-				s.headers = []string{"Content-Encoding: gzip"}
-			}
-			for range each {
-				all.Go(func() {
-					c := wire{address: w.address, contract: w.contract}
-					defer c.hangUp()
-					got, err := c.try(well(s))
-					if err != nil {
-						t.Errorf("a bomb of %s: %v", name, err)
-						return
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					labels[got[0].label]++
-				})
-			}
+		w.send(t, bombs(10<<20), 3, labels)
+		for name, body := range bombs(31 << 20) {
+			w.send(t, map[string]string{name: body}, 2, labels)
 		}
-		all.Wait()
 	}
 	return labels
+}
+
+// send posts all bodies at once, each several times.
+func (w *world) send(t *testing.T, bodies map[string]string, each int, labels map[string]int) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for name, body := range bodies {
+		s := seed{method: "POST", path: "/api/v1/eth2/sign/" + w.keys[0].Hex(), body: body}
+		if name == "a zip" {
+			s.headers = []string{"Content-Encoding: gzip"}
+		}
+		for range each {
+			all.Go(func() {
+				c := wire{address: w.address, contract: w.contract}
+				defer c.hangUp()
+				got, err := c.try(well(s))
+				if err != nil {
+					t.Errorf("a bomb of %s: %v", name, err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				labels[got[0].label]++
+			})
+		}
+	}
+	all.Wait()
 }
 
 // endless sends a body that has no end and returns the answer.
@@ -198,7 +205,7 @@ func (w *world) endless(t *testing.T) string {
 	sent := make(chan struct{})
 	go func(conn net.Conn) {
 		defer close(sent)
-		io.WriteString(conn, "POST /api/v1/eth2/sign/0x00 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n") //nolint:errcheck // the next write tells
+		io.WriteString(conn, "POST /api/v1/eth2/sign/0x00 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for chunk := "10000\r\n" + strings.Repeat("x", 1<<16) + "\r\n"; ; {
 			if _, err := io.WriteString(conn, chunk); err != nil {
 				return

@@ -49,7 +49,7 @@ func (w *wire) dial() error {
 
 func (w *wire) hangUp() {
 	if w.conn != nil {
-		w.conn.Close() //nolint:errcheck // the other side may have
+		w.conn.Close()
 		w.conn = nil
 	}
 }
@@ -59,6 +59,8 @@ type answer struct {
 	label     string // status and reason, or who else answered
 	signature string // in hex, if it is one
 }
+
+func (a answer) String() string { return a.label }
 
 // try sends an attempt and returns its answers. The error says how the signer
 // broke its contract.
@@ -108,7 +110,7 @@ func (w *wire) trySound(a attempt) ([]answer, error) {
 		}
 		answers = append(answers, got)
 		if last { // the rest of the pipeline is not answered, as the header said
-			w.conn.Close() //nolint:errcheck // unblocks the sender
+			w.conn.Close()
 			<-sent
 			w.conn = nil
 			return answers, nil
@@ -133,8 +135,8 @@ func (w *wire) tryBroken(a attempt) ([]answer, error) {
 	}
 	defer w.hangUp()
 	go func(conn *net.TCPConn) {
-		conn.Write(a.raw) //nolint:errcheck // it may have hung up already
-		conn.CloseWrite() //nolint:errcheck // likewise
+		conn.Write(a.raw)
+		conn.CloseWrite()
 	}(w.conn)
 	var answers []answer
 	for {

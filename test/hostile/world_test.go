@@ -3,6 +3,7 @@ package hostile
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,6 +36,8 @@ const (
 type world struct {
 	d        *daemon.Daemon
 	address  string
+	base     string      // of every URL
+	tls      *tls.Config // of honest clients; nil: plain HTTP
 	token    string
 	keys     []interop.Key // those that are attacked, then the honest ones
 	contract contract
@@ -49,13 +52,20 @@ type signature struct {
 	signature [96]byte
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld starts a daemon with all keys.
+func newWorld(t *testing.T, more ...string) *world {
 	t.Helper()
 	f := daemon.Init(t, mainnet)
 	w := &world{keys: interop.Keys(attacked + honest), contract: newContract(t), signed: map[signature]judge.Signed{}}
 	w.d = daemon.Start(t, f, daemon.Options{Flags: flags, Files: files})
 	w.d.Import(t, w.keys, "")
-	w.address = strings.TrimPrefix(w.d.URL, "http://")
+	if len(more) > 0 { // keys come in by plain HTTP
+		if code := w.d.Stop(); code != 0 {
+			t.Fatalf("it stops with exit %d\n%s", code, w.d.Log())
+		}
+		w.d = daemon.Start(t, f, daemon.Options{Flags: append(more, flags...), Files: files})
+	}
+	w.address, w.base = strings.TrimPrefix(w.d.URL, "http://"), w.d.URL
 	token, err := os.ReadFile(filepath.Join(f.Path, "api-token.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +140,7 @@ func (w *world) serve(ctx context.Context, s *served) (wait func()) {
 	var clients sync.WaitGroup
 	for i, key := range w.keys[attacked:] {
 		clients.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}}
+			client := w.client(false)
 			defer client.CloseIdleConnections()
 			for target := uint64(412_000); ctx.Err() == nil; target++ {
 				body := attestation(target, i)
@@ -142,8 +152,7 @@ func (w *world) serve(ctx context.Context, s *served) (wait func()) {
 	clients.Go(func() {
 		for ctx.Err() == nil {
 			s.duty(true, func() error {
-				client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: slot}
-				answer, err := client.Get(w.d.URL + "/api/v1/eth2/publicKeys")
+				answer, err := w.client(true).Get(w.base + "/api/v1/eth2/publicKeys")
 				if err != nil {
 					return err
 				}
@@ -158,6 +167,10 @@ func (w *world) serve(ctx context.Context, s *served) (wait func()) {
 		}
 	})
 	return clients.Wait
+}
+
+func (w *world) client(newcomer bool) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: w.tls, DisableKeepAlives: newcomer}, Timeout: slot}
 }
 
 // duty tries until it succeeds, for a slot.
@@ -181,7 +194,7 @@ func (s *served) duty(newcomer bool, try func() error) {
 func (w *world) attest(client *http.Client, key interop.Key, body string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), slot)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.d.URL+"/api/v1/eth2/sign/"+key.Hex(), strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.base+"/api/v1/eth2/sign/"+key.Hex(), strings.NewReader(body))
 	if err != nil {
 		return err
 	}
