@@ -206,7 +206,10 @@ func (p Policy) judgeConfidentiality(r Result) (reasons []Reason) {
 }
 
 func (p Policy) judgeTCB(r Result) (reasons []Reason) {
-	if r.TCB == TCBRevoked || !slices.Contains(p.TCB, r.TCB) {
+	switch {
+	case len(p.TCB) == 0:
+		reasons = because(CodeTCB, "TCB status is %q, and the policy names none that is good enough", r.TCB)
+	case r.TCB == TCBRevoked || !slices.Contains(p.TCB, r.TCB):
 		reasons = because(CodeTCB, "TCB status is %q, the policy accepts %q: update firmware and microcode, or settle what the advisories ask", r.TCB, p.TCB)
 	}
 	for _, name := range names(p.MinTCB) {

@@ -15,7 +15,7 @@ import (
 
 // printJSON prints a result for scripts.
 func (c *tool) printJSON(v any) error {
-	text, err := json.Marshal(v, jsontext.WithIndent("  "))
+	text, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
 	if err != nil {
 		return err
 	}
