@@ -70,7 +70,7 @@ that holds these keys first, for good.`,
 	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase, as of the backup; else the systemd credential "+credential+", else asked for")
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "how many `epochs` past the clock the signer has signed, or off: as it was started with")
 	flags.Var(&f.floorEpoch, "floor-epoch", "sign nothing of this `epoch` or before; needed where the clock does not tell")
-	flags.StringVar(&f.history, "history", "", "`file` of slashing protection data (EIP-3076) to add")
+	flags.StringVar(&f.history, "slashing-protection", "", "`file` of EIP-3076 slashing protection data to add")
 	flags.BoolVar(&f.journalLost, "journal-lost", false, "start a new journal for the vault's keys; the old one is kept beside it")
 	return cmd
 }
