@@ -40,7 +40,7 @@ const patience = 60 * time.Second
 // whether the daemon may have read the request.
 func (c *client) do(method, path string, body []byte) (answer daemon.Answer, sent bool, err error) {
 	c.heard.Reset()
-	request, err := http.NewRequest(method, "http://signer"+path, bytes.NewReader(body))
+	request, err := http.NewRequest(method, "http://"+c.conn.RemoteAddr().String()+path, bytes.NewReader(body))
 	if err != nil {
 		return daemon.Answer{}, false, err
 	}

@@ -42,5 +42,5 @@ func (h halfRequest) finish() (status int, body string, err error) {
 }
 
 func duty(key interop.Key, a ask) string {
-	return fmt.Sprintf("POST /api/v1/eth2/sign/%s HTTP/1.1\r\nHost: signer\r\nContent-Length: %d\r\n\r\n%s", key.Hex(), len(a.body()), a.body())
+	return fmt.Sprintf("POST /api/v1/eth2/sign/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", key.Hex(), len(a.body()), a.body())
 }

@@ -47,7 +47,7 @@ func TestNoKillUnderLoadMakesAConflict(t *testing.T) {
 		w.begin()
 		var gone sync.WaitGroup
 		gone.Go(func() { w.storm(d, connections) })
-		waitFor(t, "something is signed in each round", func() bool { return w.signed() > 20 })
+		w.waitForSigned(t)
 		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		d.Kill()
 		gone.Wait()
@@ -151,11 +151,15 @@ func copied(t *testing.T, f daemon.Folder) daemon.Folder {
 	return daemon.Folder{Path: path, Passphrase: f.Passphrase}
 }
 
-func waitFor(t *testing.T, what string, done func() bool) {
+// waitForSigned waits until there is something to remember.
+func (w *world) waitForSigned(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+	const enough = 20
+	deadline := time.Now().Add(patience)
+	for w.signed() < enough {
+		if w.troubled(t) || time.Now().After(deadline) {
+			t.Fatalf("not %d messages are signed", enough)
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

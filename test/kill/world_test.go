@@ -141,7 +141,7 @@ func (w *world) try(c *client, key int, a ask) (answer daemon.Answer, alive bool
 	case answer.Status == http.StatusPreconditionFailed && refusals[answer.Reason()]:
 		w.life.refused[answer.Reason()]++
 	case answer.Status == http.StatusServiceUnavailable:
-		if w.failed == (time.Time{}) {
+		if w.failed.IsZero() {
 			w.failed = time.Now()
 		}
 		w.life.refused[answer.Reason()]++
@@ -170,7 +170,7 @@ func (w *world) watch(d *daemon.Daemon) (up, down int) {
 		failed := w.failed
 		if answer.Status != http.StatusOK {
 			down++
-		} else if up++; failed != (time.Time{}) && failed.Before(asked) {
+		} else if up++; !failed.IsZero() && failed.Before(asked) {
 			w.problems = append(w.problems, errors.New("the signer is healthy after a request was told that it cannot sign"))
 		}
 		w.mu.Unlock()
@@ -337,6 +337,15 @@ func (w *world) judge(t *testing.T) judge.Verdict {
 	for _, crime := range all.Crimes {
 		w.problems = append(w.problems, errors.New(crime.String()))
 	}
+	w.troubled(t)
+	return all
+}
+
+// troubled tells of the problems that clients have met, and whether there are any.
+func (w *world) troubled(t *testing.T) bool {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i, problem := range w.problems {
 		if i == 10 {
 			t.Errorf("and %d more", len(w.problems)-i)
@@ -344,5 +353,5 @@ func (w *world) judge(t *testing.T) judge.Verdict {
 		}
 		t.Error(problem)
 	}
-	return all
+	return len(w.problems) > 0
 }
