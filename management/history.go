@@ -78,7 +78,9 @@ func (h *handler) wanted(r *http.Request) (func(bls.PublicKey) bool, error) {
 	return func(pub bls.PublicKey) bool { return only[pub] }, nil
 }
 
-// An outgoing gives its reader time for each piece, and knows of the first.
+// An outgoing gives its reader time for each piece, and knows of the first. The
+// server's own limit began with the request: it is meant for slow clients, not for
+// slow work.
 type outgoing struct {
 	http.ResponseWriter
 	begun bool
@@ -121,12 +123,11 @@ type notImported struct {
 // importHistory reads an interchange of any length as a stream. It makes nothing
 // signable: floors rise, and history of keys that are not held waits for them.
 func (h *handler) importHistory(w http.ResponseWriter, r *http.Request) {
-	control := http.NewResponseController(w)
 	// A client that hangs up while the file is read has changed nothing; one that
 	// does so later does not stop half way.
 	ctx := context.WithoutCancel(r.Context())
-	imported, err := h.Guard.Import(ctx, &incoming{r.Body, control}, nil)
-	_ = control.SetWriteDeadline(time.Now().Add(patience))
+	imported, err := h.Guard.Import(ctx, &incoming{r.Body, http.NewResponseController(w)}, nil)
+	w = &outgoing{ResponseWriter: w}
 	if imported == nil {
 		h.Log.Warn("history not imported", "error", err)
 		writeNotRead(w, err)

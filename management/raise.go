@@ -56,7 +56,9 @@ func (h *handler) raise(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := h.Guard.Raise(ctx, keys, floors); err != nil {
+	err = h.Guard.Raise(ctx, keys, floors)
+	w = &outgoing{ResponseWriter: w}
+	if err != nil {
 		h.Log.Error("floors not raised", "error", err)
 		writeStateError(w, err)
 		return

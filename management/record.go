@@ -98,7 +98,7 @@ func (h *handler) listRecords(w http.ResponseWriter, r *http.Request) {
 		}
 		list.Records = append(list.Records, KeyRecord{k.PublicKey, held[k.PublicKey], recordOf(k.State)})
 	}
-	httpjson.WriteJSON(w, http.StatusOK, list)
+	httpjson.WriteJSON(&outgoing{ResponseWriter: w}, http.StatusOK, list)
 }
 
 // writeStateError answers for a record that cannot be read, or that is not there.

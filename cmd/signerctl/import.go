@@ -226,8 +226,8 @@ const portion = 8
 const keystoreTime = 30 * time.Second
 
 // send has the signer import the keys portion by portion. It stops at the first
-// request that is not answered, or that the signer refuses as a whole: the next
-// would fare no better.
+// request that is not answered, or that the signer refuses as a whole, and where
+// the whole first portion fails: the next would fare no better.
 func (c *tool) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
 	var ready []*imported
 	for _, k := range keys {
@@ -247,6 +247,9 @@ func (c *tool) send(ctx context.Context, signer *client, keys []*imported, passw
 		}
 		done += len(batch)
 		progress.report(done, len(ready))
+		if t := tallyOf(batch); done == len(batch) && done < len(ready) && t.Failed == len(batch) {
+			return fmt.Errorf("the first %d keystores have all failed, so nothing more was sent: is the password right?", done)
+		}
 	}
 	return nil
 }
