@@ -65,24 +65,27 @@ func (j *folder) readSnapshot() (*state, salt, error) {
 	return in.readState()
 }
 
-// readState reads what writeState has written, all of the file.
+// readState reads what writeState has written, all of the file, frame by frame:
+// a list of all items would take more than the state.
 func (in *input) readState() (*state, salt, error) {
-	var items []item
+	var b stateBuilder
 	for at := (position{}); len(in.rest) > 0; {
 		f, ok := in.next()
 		if !ok || f.before != at {
 			return nil, salt{}, in.damaged("no frame %d, or sealed under another key", at.seq+1)
 		}
-		some, err := decode(f.payload)
+		items, err := decode(f.payload)
+		if err == nil {
+			err = b.add(items)
+		}
 		if err != nil {
 			return nil, salt{}, in.damaged("frame %d: %v", f.after.seq, err)
 		}
-		items = append(items, some...)
 		at = f.after
 	}
-	s, segment, err := newState(items)
+	s, err := b.finish()
 	if err != nil {
 		return nil, salt{}, in.damaged("%v", err)
 	}
-	return s, segment, nil
+	return s, b.start.segment, nil
 }

@@ -15,24 +15,39 @@ type state struct {
 	records   map[record.Key]record.Record
 }
 
-// newState returns the state that a snapshot of these items holds, and the
-// segment that continues it.
-func newState(items []item) (*state, salt, error) {
-	if len(items) == 0 || items[0].kind != itemStart {
-		return nil, salt{}, errPayload
-	}
-	first, puts := items[0], items[1:]
-	s := &state{at: first.at, unsettled: first.unsettled, records: make(map[record.Key]record.Record, len(puts))}
-	for _, it := range puts {
-		if it.kind != itemPut {
-			return nil, salt{}, errPayload
+// A stateBuilder makes a state of the items of a snapshot: itemStart, which names
+// the segment that continues it, and an itemPut for each record.
+type stateBuilder struct {
+	start item
+	state *state // nil before the start
+	puts  uint64
+}
+
+func (b *stateBuilder) add(items []item) error {
+	for _, it := range items {
+		switch {
+		case it.kind == itemStart && b.state == nil:
+			b.start = it
+			b.state = &state{at: it.at, unsettled: it.unsettled, records: make(map[record.Key]record.Record)}
+		case it.kind == itemPut && b.state != nil:
+			b.state.records[it.key] = it.record
+			b.puts++
+		default:
+			return errPayload
 		}
-		s.records[it.key] = it.record
 	}
-	if n := uint64(len(s.records)); n != first.records || n != uint64(len(puts)) {
-		return nil, salt{}, fmt.Errorf("%d records of %d", n, first.records)
+	return nil
+}
+
+// finish returns the state if every record is there, once.
+func (b *stateBuilder) finish() (*state, error) {
+	if b.state == nil {
+		return nil, errPayload
 	}
-	return s, first.segment, nil
+	if n := uint64(len(b.state.records)); n != b.start.records || n != b.puts {
+		return nil, fmt.Errorf("%d records of %d", n, b.start.records)
+	}
+	return b.state, nil
 }
 
 func (s *state) clone() *state {
