@@ -1,6 +1,7 @@
 package overload_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -39,7 +40,7 @@ func (k kind) String() string {
 func (k kind) slashable() bool { return k == block || k == vote }
 
 // body is the n-th message of that kind by a key. Another variant conflicts with
-// it if it is slashable. All but reveals have a root each.
+// it if it is slashable. No two messages have one root.
 func (k kind) body(key interop.Key, n uint64, variant byte) string {
 	epoch := firstEpoch + n
 	root := fmt.Sprintf("0x%02x%02x%x", variant, n%251, key.Public[:30])
@@ -47,7 +48,8 @@ func (k kind) body(key interop.Key, n uint64, variant byte) string {
 		epoch*32, root, epoch-1, root, epoch, root)
 	switch k {
 	case reveal:
-		return fmt.Sprintf(`{"type":"RANDAO_REVEAL",%s,"randao_reveal":{"epoch":"%d"}}`, forkInfo, epoch)
+		return fmt.Sprintf(`{"type":"RANDAO_REVEAL",%s,"randao_reveal":{"epoch":"%d"}}`,
+			forkInfo, firstEpoch+n<<32+uint64(binary.BigEndian.Uint32(key.Public[1:]))) // a root for each key
 	case block:
 		return fmt.Sprintf(`{"type":"BLOCK_V2",%s,"beacon_block":{"version":"FULU","block_header":`+
 			`{"slot":"%d","proposer_index":"7","parent_root":%q,"state_root":%q,"body_root":%q}}}`, forkInfo, epoch*32, root, root, root)
