@@ -232,3 +232,22 @@ fulu                     version 0x06000001 from epoch 60
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestNobodyButTheOwnerReplacesAFile: root would leave a file behind that the
+// daemon's user cannot read.
+func TestNobodyButTheOwnerReplacesAFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	path := filepath.Join(t.TempDir(), "data")
+	if err := datadir.Create(path, devnet(), nothing); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(datadir.At(path).Config(), 4711, -1); err != nil {
+		t.Fatal(err)
+	}
+	err := datadir.Update(path, func(n *eth2.Network) (*eth2.Network, error) { return n, nil })
+	if err == nil || !strings.Contains(err.Error(), "sudo -u '#4711'") {
+		t.Errorf("got %v, want advice", err)
+	}
+}
