@@ -2,11 +2,14 @@ package keymanager
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,6 +76,40 @@ func TestThePublicKeyOfAKeystore(t *testing.T) {
 				t.Error("a key is in service that no keystore holds")
 			}
 		})
+	}
+}
+
+// TestCharonsPush is what Charon sends after a key ceremony: keystores as its
+// library writes them, PBKDF2 with 2^18 rounds, without 0x before the public
+// key, each under a password of its own, and nothing else. It gives up after
+// two seconds for each keystore. Source: ObolNetwork/charon, eth2util/keymanager
+// and eth2util/keystore.
+func TestCharonsPush(t *testing.T) {
+	if testing.Short() {
+		t.Skip("2^18 rounds take long under the race detector")
+	}
+	const keystores = 4
+	s := newSigner(t)
+	body := map[string][]string{}
+	var pubs []bls.PublicKey
+	for n := range byte(keystores) {
+		word := hex.EncodeToString(bytes.Repeat([]byte{n}, 16))
+		k := newKeyUnder(t, n+1, word, 1<<18)
+		pubs = append(pubs, k.pub)
+		body["keystores"] = append(body["keystores"], k.edit(t, "pubkey", k.pub.String()[2:]))
+		body["passwords"] = append(body["passwords"], word)
+	}
+	began := time.Now()
+	var got struct{ Data []result }
+	if code := s.send(t, "POST", body, &got); code != http.StatusOK {
+		t.Fatalf("status %d", code)
+	}
+	t.Logf("%v a keystore; Charon waits for 2s", time.Since(began)/keystores)
+	compare(t, got.Data, slices.Repeat([]string{"imported"}, keystores))
+	for _, pub := range pubs {
+		if !s.serves(pub) {
+			t.Errorf("%v is not in service", pub)
+		}
 	}
 }
 

@@ -300,6 +300,11 @@ const password = "the password"
 // newKey returns the n-th key. Its keystore asks for hardly any work.
 func newKey(t testing.TB, n byte) testKey {
 	t.Helper()
+	return newKeyUnder(t, n, password, 1)
+}
+
+func newKeyUnder(t testing.TB, n byte, password string, rounds int) testKey {
+	t.Helper()
 	b := sha256.Sum256([]byte{n})
 	b[0] &= 0x3f // below the order of the group
 	sk, err := bls.ParseSecretKey(b[:])
@@ -307,14 +312,14 @@ func newKey(t testing.TB, n byte) testKey {
 		t.Fatal(err)
 	}
 	pub := sk.PublicKey()
-	return testKey{pub, lightKeystore(t, b[:], pub.String()[2:])}
+	return testKey{pub, keystoreOf(t, b[:], pub.String()[2:], password, rounds)}
 }
 
-// lightKeystore writes a keystore by hand, with a single round of PBKDF2.
-// Source: EIP-2335.
-func lightKeystore(t testing.TB, secret []byte, pub string) string {
+// keystoreOf writes a keystore by hand, with so many rounds of PBKDF2. Source:
+// EIP-2335.
+func keystoreOf(t testing.TB, secret []byte, pub, password string, rounds int) string {
 	t.Helper()
-	derived, err := pbkdf2.Key(sha256.New, password, []byte("salt"), 1, 32)
+	derived, err := pbkdf2.Key(sha256.New, password, []byte("salt"), rounds, 32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +333,7 @@ func lightKeystore(t testing.TB, secret []byte, pub string) string {
 	type object = map[string]any
 	return mustJSON(t, object{
 		"crypto": object{
-			"kdf":      object{"function": "pbkdf2", "params": object{"dklen": 32, "c": 1, "prf": "hmac-sha256", "salt": hex.EncodeToString([]byte("salt"))}, "message": ""},
+			"kdf":      object{"function": "pbkdf2", "params": object{"dklen": 32, "c": rounds, "prf": "hmac-sha256", "salt": hex.EncodeToString([]byte("salt"))}, "message": ""},
 			"checksum": object{"function": "sha256", "params": object{}, "message": hex.EncodeToString(sum[:])},
 			"cipher":   object{"function": "aes-128-ctr", "params": object{"iv": strings.Repeat("00", 16)}, "message": hex.EncodeToString(sealed)},
 		},
