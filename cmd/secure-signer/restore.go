@@ -148,8 +148,7 @@ func (r restorer) inPlace(ctx context.Context) error {
 func (r restorer) withoutJournal(ctx context.Context) error {
 	return r.inFolder(ctx, func(d datadir.Dir, v *vault.Vault, network *eth2.Network, last eth2.Epoch) error {
 		key := v.DeriveKey(journalKeyLabel)
-		damage, err := isLost(d, key)
-		if err != nil {
+		if err := mustBeLost(d, key); err != nil {
 			return err
 		}
 		kept, err := d.ReplaceJournal(r.now, func(dir string) error {
@@ -161,7 +160,7 @@ func (r restorer) withoutJournal(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", r.dataDir, err)
 		}
-		fmt.Fprintf(r.stdout, "Started a new journal in %s, with %s, because: %v\n", r.dataDir, count(v.Len()), damage)
+		fmt.Fprintf(r.stdout, "Started a new journal in %s, with %s.\n", r.dataDir, count(v.Len()))
 		if kept != "" {
 			fmt.Fprintf(r.stdout, "The old one is %s: nothing reads it any more.\n", kept)
 		}
@@ -170,17 +169,16 @@ func (r restorer) withoutJournal(ctx context.Context) error {
 	})
 }
 
-// isLost returns what is wrong with the journal, or an error if a new one must
-// not take its place.
-func isLost(d datadir.Dir, key [32]byte) (damage, err error) {
+// mustBeLost refuses a journal of which a new one must not take the place.
+func mustBeLost(d datadir.Dir, key [32]byte) error {
 	j, err := journal.Open(d.Journal(), key)
 	switch {
 	case err == nil:
-		return nil, errors.Join(fmt.Errorf("the journal of %s opens, so it is not lost: leave out --journal-lost, which keeps what it knows", d.Path()), j.Close())
+		return errors.Join(fmt.Errorf("the journal of %s opens, so it is not lost: leave out --journal-lost, which keeps what it knows", d.Path()), j.Close())
 	case errors.Is(err, journal.ErrDamaged), errors.Is(err, journal.ErrMissing):
-		return err, nil
+		return nil
 	}
-	return nil, err
+	return err
 }
 
 // inFolder opens a folder for restore, and says in the end what it means.
