@@ -46,21 +46,29 @@ func quality(accept []string, kind, subtype string) int {
 	return weight
 }
 
-// acceptsGzip reads Accept-Encoding.
+// acceptsGzip reads Accept-Encoding. No compression at all (identity) is always
+// acceptable, but where a client gives it a weight, gzip must have as much.
+// Source: RFC 9110 section 12.5.3.
 func acceptsGzip(acceptEncoding []string) bool {
-	named, any := -1, 0
+	const unsaid = -1
+	gzip, identity, any := unsaid, unsaid, unsaid
 	for value, q := range weighted(acceptEncoding) {
 		switch {
 		case strings.EqualFold(value, "gzip"), strings.EqualFold(value, "x-gzip"):
-			named = max(named, q)
+			gzip = max(gzip, q)
+		case strings.EqualFold(value, "identity"):
+			identity = max(identity, q)
 		case value == "*":
 			any = max(any, q)
 		}
 	}
-	if named >= 0 {
-		return named > 0
+	if gzip == unsaid {
+		gzip = any
 	}
-	return any > 0
+	if identity == unsaid {
+		identity = any
+	}
+	return gzip > 0 && gzip >= identity
 }
 
 // weighted goes through the elements of a header, which may be sent in several

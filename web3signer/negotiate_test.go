@@ -79,6 +79,10 @@ func TestGzipIsNegotiated(t *testing.T) {
 		"something else":      {[]string{"identity, br"}, false},
 		"a longer name":       {[]string{"gzipped"}, false},
 		"the name before 1.1": {[]string{"x-gzip"}, true},
+		"less than none":      {[]string{"identity, gzip;q=0.5"}, false},
+		"less than any other": {[]string{"gzip;q=0.5, *"}, false},
+		"more than none":      {[]string{"gzip, identity;q=0.5, *;q=0"}, true},
+		"as much as none":     {[]string{"identity;q=0.5, gzip;q=0.5"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := acceptsGzip(tt.header); got != tt.want {

@@ -59,6 +59,9 @@ func TestUpcheck(t *testing.T) {
 		"application/json": `{"status":"OK"}`,
 	} {
 		w := r.get("/upcheck", "Accept", accept)
+		if w.Header().Get("Vary") != "Accept" {
+			t.Errorf("%s: a cache would give it to everyone: %v", accept, w.Header())
+		}
 		if w.Code != 200 || w.Body.String() != want {
 			t.Errorf("Accept %q: got %d %s", accept, w.Code, w.Body)
 		}
