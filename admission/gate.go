@@ -37,9 +37,9 @@ var (
 // Config says how much a gate lets in. Its zero value is a good one.
 type Config struct {
 	// InFlight is how many requests are let in at once; 0: 64 for each
-	// processor. A processor makes a signature in less than half a millisecond,
-	// so whoever is let in is done within 30 ms; and that many keep the processors busy
-	// while each flush of the journal takes 20 ms, which is a slow disk.
+	// processor, which makes a signature in less than half a millisecond. So
+	// whoever is let in is done within 30 ms, and there is work for the
+	// processors while a slow disk takes 20 ms for a flush.
 	InFlight int
 
 	// MaxWaiting is how many may wait; 0: 8,192, as many as there are

@@ -10,7 +10,7 @@
 //
 // When more is asked of it than the signer can do, requests wait for their turn
 // in the order of package admission once they are decoded: before that nobody
-// knows how urgent they are. Decoding one costs a tenth of signing it.
+// knows how urgent they are. Reading and decoding one costs a fraction of signing it.
 //
 // It does not decide what may be signed (package signer does), does not
 // authenticate, and leaves time-outs and header limits to its http.Server.
