@@ -1,12 +1,26 @@
 package slashing_test
 
 import (
+	"fmt"
 	"math/big"
 	"testing"
 
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/slashing"
 )
+
+func ExampleStopAt() {
+	mainnet, _ := eth2.Builtin("mainnet")
+	epoch := eth2.Epoch(300_000)
+	stop := slashing.StopAt(mainnet, &epoch, nil)
+	fmt.Println(stop.CheckBlock(9_599_999))
+	fmt.Println(stop.CheckBlock(9_600_000))
+	fmt.Println(stop.CheckAttestation(299_999, 300_000))
+	// Output:
+	// <nil>
+	// block slot 9600000 is not before the high watermark, slot 9600000
+	// attestation from source epoch 299999 to target epoch 300000 is not before the high watermark, epoch 300000
+}
 
 // corners are the numbers around which comparisons go wrong.
 var corners = []uint64{

@@ -97,16 +97,27 @@ func (c *tool) deleteKeys(ctx context.Context, pubs []bls.PublicKey, export stri
 	for i, pub := range pubs {
 		keys[i] = deleted{Pubkey: pub, Status: statusUnknown}
 	}
+	err = c.deleteInto(ctx, signer, keys, file)
+	return errors.Join(c.printDeleted(keys, export, err == nil), err, notDeleted(keys))
+}
+
+// deleteInto deletes keys, and returns nil once their history is on the disk.
+func (c *tool) deleteInto(ctx context.Context, signer *client, keys []deleted, file *newFile) error {
 	history, err := c.sendDeletions(ctx, signer, keys)
 	if err == nil {
 		err = checkHistory(ctx, history, keys)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w; no history was written: repeat the deletion before the keys are used elsewhere, it gives the same history", errors.Join(err, file.discard()))
-	} else if err = file.fill(func(w io.Writer) error { _, err := io.WriteString(w, history); return err }); err != nil {
-		err = fmt.Errorf("the keys are out of service, but their history could not be kept: %w: repeat the deletion with another --export, it gives the same history", err)
+		return fmt.Errorf("%w; no history was written: repeat the deletion before the keys are used elsewhere, it gives the same history", errors.Join(err, file.discard()))
 	}
-	return errors.Join(c.printDeleted(keys, export, err == nil), err, notDeleted(keys))
+	err = file.fill(func(w io.Writer) error {
+		_, err := io.WriteString(w, history)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the keys are out of service, but their history could not be kept: %w: repeat the deletion with another --export, it gives the same history", err)
+	}
+	return nil
 }
 
 // maxDelete is how many keys one request deletes.

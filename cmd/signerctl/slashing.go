@@ -56,12 +56,10 @@ func (c *tool) importHistory(ctx context.Context, path string) error {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
 	defer in.Close()
-	progress := c.progress("sent")
-	text, err := signer.transfer(ctx, "POST", "/signer/v1/slashing", &measured{r: in, tell: func(n int64) {
-		if size > 0 {
-			progress.report(int(n/kilobyte), int(size/kilobyte))
-		}
-	}}, nil)
+	progress := c.progress("kB sent:")
+	text, err := signer.upload(ctx, "/signer/v1/slashing", in, func(n int64) {
+		progress.report(int(n/kilobyte), int(size/kilobyte))
+	})
 	progress.end()
 	if refusal := (*answerError)(nil); errors.As(err, &refusal) {
 		text = refusal.body // it tells what became of each key, if anything did
@@ -77,7 +75,7 @@ func (c *tool) importHistory(ctx context.Context, path string) error {
 }
 
 // kilobyte is the unit of progress.
-const kilobyte = 1 << 10
+const kilobyte = 1000
 
 // openInput opens a file, or standard input for "-". The size is 0 where it is
 // not known.
@@ -162,12 +160,11 @@ func (c *tool) exportHistory(ctx context.Context, pubs []bls.PublicKey, path str
 		return err
 	}
 	write := func(w io.Writer) error {
-		progress := c.progress("kilobytes received:")
+		progress := c.progress("kB received:")
 		defer progress.end()
-		_, err := signer.transfer(ctx, "GET", "/signer/v1/slashing"+query(pubs), nil, &metered{w: w, tell: func(n int64) {
+		return signer.download(ctx, "/signer/v1/slashing"+query(pubs), w, func(n int64) {
 			progress.report(int(n/kilobyte), 0)
-		}})
-		return err
+		})
 	}
 	if path == "-" {
 		return write(c.stdout)

@@ -6,72 +6,77 @@ import (
 	"time"
 )
 
-// transferTime is how long a transfer may stand still.
-const transferTime = 5 * time.Minute
+// standstill is how long a transfer may stand still. It may take any time as long
+// as it moves.
+const standstill = 5 * time.Minute
 
-// transfer sends body, if it is not nil, and copies the answer to out, or returns
-// it where out is nil. It may take any time, as long as it moves.
-func (c *client) transfer(ctx context.Context, method, path string, body *measured, out *metered) (text []byte, err error) {
+// upload posts a body of any length and returns the answer. moved is told how many
+// bytes have gone.
+func (c *client) upload(ctx context.Context, path string, body io.Reader, moved func(int64)) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	idle := time.AfterFunc(transferTime, cancel)
-	defer idle.Stop()
-	moves := func(tell func(int64)) func(int64) {
-		return func(n int64) { idle.Reset(transferTime); tell(n) }
+	sent := track(body, cancel, moved)
+	defer sent.idle.Stop()
+	answer, err := c.ask(ctx, "POST", path, sent)
+	if err != nil {
+		return nil, sent.explain(c, err)
 	}
-	var in io.Reader
-	if body != nil {
-		body.tell = moves(body.tell)
-		in = body
+	defer answer.Close()
+	text, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return nil, sent.explain(c, c.unreachable(err))
 	}
-	answer, err := c.ask(ctx, method, path, in)
-	if err == nil {
-		defer answer.Close()
-		if out == nil {
-			text, err = io.ReadAll(io.LimitReader(answer, maxAnswer))
-		} else {
-			out.tell = moves(out.tell)
-			_, err = io.Copy(out, answer)
-		}
-		if out != nil && out.err != nil {
-			return nil, out.err
-		}
-		if err != nil {
-			err = c.unreachable(err)
-		}
-	}
-	if err != nil && !idle.Stop() {
-		err = c.unreachable(context.DeadlineExceeded)
-	}
-	return text, err
+	return text, nil
 }
 
-// A measured tells how much was read from it.
-type measured struct {
-	r    io.Reader
-	n    int64
-	tell func(int64)
+// download writes an answer of any length to w. moved is told how many bytes have
+// come.
+func (c *client) download(ctx context.Context, path string, w io.Writer, moved func(int64)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answer, err := c.ask(ctx, "GET", path, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	received := track(answer, cancel, moved)
+	defer received.idle.Stop()
+	_, err = io.Copy(w, received)
+	if received.err != nil { // else it is w's
+		err = received.explain(c, c.unreachable(received.err))
+	}
+	return err
 }
 
-func (m *measured) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.n += int64(n)
-	m.tell(m.n)
+// A tracked reader tells how much was read from it, and cancels where nothing is
+// for too long.
+type tracked struct {
+	r     io.Reader
+	n     int64
+	err   error // of r
+	moved func(int64)
+	idle  *time.Timer
+}
+
+func track(r io.Reader, cancel func(), moved func(int64)) *tracked {
+	return &tracked{r: r, moved: moved, idle: time.AfterFunc(standstill, cancel)}
+}
+
+func (t *tracked) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.n += int64(n)
+	if err != nil && err != io.EOF {
+		t.err = err
+	}
+	t.idle.Reset(standstill)
+	t.moved(t.n)
 	return n, err
 }
 
-// A metered tells how much was written to it.
-type metered struct {
-	w    io.Writer
-	n    int64
-	err  error // of w
-	tell func(int64)
-}
-
-func (m *metered) Write(p []byte) (int, error) {
-	n, err := m.w.Write(p)
-	m.n += int64(n)
-	m.err = err
-	m.tell(m.n)
-	return n, err
+// explain is the error of a transfer, which is that it stood still if it did.
+func (t *tracked) explain(c *client, err error) error {
+	if !t.idle.Stop() {
+		return c.unreachable(context.DeadlineExceeded)
+	}
+	return err
 }
