@@ -103,24 +103,8 @@ func (r restorer) fromBackup(ctx context.Context, path string) error {
 	}
 	var keys int
 	err = datadir.Create(r.dataDir, network, func(d datadir.Dir) error {
-		if err := durable.WriteFile(d.Vault(), b.Vault, 0o600); err != nil {
-			return err
-		}
-		v, err := r.openVault(ctx, d)
-		if errors.Is(err, vault.ErrWrongPassphrase) {
-			err = fmt.Errorf("%w; a backup opens with the passphrase of the day it was taken", err)
-		}
-		if err != nil {
-			return err
-		}
-		keys = v.Len()
-		// Until here the backup may have been anybody's.
-		err = b.Authenticate(v.DeriveKey(backup.KeyLabel))
-		if err == nil {
-			key := v.DeriveKey(journalKeyLabel)
-			err = errors.Join(journal.Restore(d.Journal(), key, b.Journal), r.raise(ctx, d.Journal(), v, network, last))
-		}
-		return errors.Join(err, v.Close())
+		keys, err = r.unpack(ctx, d, b, network, last)
+		return err
 	})
 	if errors.Is(err, datadir.ErrExists) {
 		return fmt.Errorf("restore %s: there is something at %s already, and a backup makes a new folder: give another one, or move that one away", path, r.dataDir)
@@ -131,6 +115,29 @@ func (r restorer) fromBackup(ctx context.Context, path string) error {
 	fmt.Fprintf(r.stdout, "Restored %s from the backup of %s, with %s and a new api-token.txt.\n",
 		r.dataDir, b.Taken.UTC().Format(time.RFC3339), count(keys))
 	return r.explain(network, last)
+}
+
+// unpack puts the vault and the journal of a backup in place, and returns the number
+// of keys. Before Authenticate the backup may have been anybody's.
+func (r restorer) unpack(ctx context.Context, d datadir.Dir, b *backup.Backup, network *eth2.Network, last eth2.Epoch) (int, error) {
+	if err := durable.WriteFile(d.Vault(), b.Vault, 0o600); err != nil {
+		return 0, err
+	}
+	v, err := r.openVault(ctx, d)
+	if errors.Is(err, vault.ErrWrongPassphrase) {
+		return 0, fmt.Errorf("%w; a backup opens with the passphrase of the day it was taken", err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = b.Authenticate(v.DeriveKey(backup.KeyLabel))
+	if err == nil {
+		err = journal.Restore(d.Journal(), v.DeriveKey(journalKeyLabel), b.Journal)
+	}
+	if err == nil {
+		err = r.raise(ctx, d.Journal(), v, network, last)
+	}
+	return v.Len(), errors.Join(err, v.Close())
 }
 
 // inPlace raises the floors of a folder that is whole, and may be an older one.
