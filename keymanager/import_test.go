@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -317,6 +318,28 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 
 func (l *pipeListener) Close() error   { close(l.closed); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// TestManyRequestsAtOnceDoNotFillTheMemory: each may be 64 MiB, and where no
+// token is asked for anybody sends them.
+func TestManyRequestsAtOnceDoNotFillTheMemory(t *testing.T) {
+	s := newSigner(t)
+	giveBack, err := s.budget.take(t.Context(), DefaultMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for n := range byte(maxBodies) {
+		all.Go(func() { s.imports(t, request(newKey(t, n).file), "imported") })
+	}
+	for len(s.bodies) < maxBodies {
+		time.Sleep(time.Millisecond)
+	}
+	s.wantError(t, "POST", request(), http.StatusServiceUnavailable, "overloaded", "one after another")
+	s.wantError(t, "DELETE", `{"pubkeys":[]}`, http.StatusServiceUnavailable, "overloaded", "one after another")
+	giveBack()
+	all.Wait()
+	s.imports(t, request())
+}
 
 // TestAClientThatHangsUpWhileKeystoresAreOpenedChangesNothing.
 func TestAClientThatHangsUpWhileKeystoresAreOpenedChangesNothing(t *testing.T) {

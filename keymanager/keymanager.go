@@ -52,6 +52,10 @@ const (
 	// MaxBody bounds a request: tens of thousands of keystores of 1 KiB, or an
 	// interchange with a long history.
 	MaxBody = 64 << 20
+
+	// maxBodies is how many requests with a body are worked on at a time: where
+	// the API asks for no token, anybody could fill the memory with them.
+	maxBodies = 4
 )
 
 // answerTime is how long a client may take to read an answer.
@@ -62,6 +66,7 @@ const (
 	reasonForeignChain     = "foreign_chain"
 	reasonStoreUnavailable = "store_unavailable"
 	reasonLoading          = "loading"
+	reasonOverloaded       = "overloaded"
 )
 
 // New returns the handler of /eth/v1/keystores.
@@ -70,13 +75,14 @@ func New(c Config) http.Handler { return newHandler(c).routes() }
 type handler struct {
 	Config
 	budget *budget
+	bodies chan struct{} // holds those that are worked on
 }
 
 func newHandler(c Config) *handler {
 	if c.Memory <= 0 {
 		c.Memory = DefaultMemory
 	}
-	return &handler{Config: c, budget: newBudget(c.Memory)}
+	return &handler{Config: c, budget: newBudget(c.Memory), bodies: make(chan struct{}, maxBodies)}
 }
 
 const route = "/eth/v1/keystores"
@@ -84,8 +90,8 @@ const route = "/eth/v1/keystores"
 func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+route, h.loaded(h.list))
-	mux.HandleFunc("POST "+route, h.loaded(h.importKeystores))
-	mux.HandleFunc("DELETE "+route, h.loaded(h.deleteKeys))
+	mux.HandleFunc("POST "+route, h.loaded(h.few(h.importKeystores)))
+	mux.HandleFunc("DELETE "+route, h.loaded(h.few(h.deleteKeys)))
 	mux.HandleFunc(route, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
 		httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed, "use GET, POST or DELETE")
@@ -116,6 +122,20 @@ func (h *handler) loaded(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		next(w, r)
+	}
+}
+
+// few answers 503 while as many requests are worked on as may be.
+func (h *handler) few(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case h.bodies <- struct{}{}:
+			defer func() { <-h.bodies }()
+			next(w, r)
+		default:
+			httpjson.WriteError(w, http.StatusServiceUnavailable, reasonOverloaded,
+				"other imports and deletions are still being worked on: send them one after another")
+		}
 	}
 }
 

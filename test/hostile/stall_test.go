@@ -108,11 +108,24 @@ func drip(ctx context.Context, conn net.Conn, text string, atOnce ...string) err
 	return nil
 }
 
-// flood opens twice as many connections as there is room for, holds them and
-// hangs up, over and over. It returns how many it opened.
-func (w *world) flood(ctx context.Context) (opened int) {
+// floods are two floods: one comes and goes, one stays for longer than an honest
+// client can wait. wait returns how many connections they opened.
+func (w *world) floods(ctx context.Context) (wait func() int) {
+	var opened [2]int
+	var both sync.WaitGroup
+	both.Go(func() { opened[0] = w.flood(ctx, room/2, time.Second) })
+	both.Go(func() { opened[1] = w.flood(ctx, 2*room, slot+time.Second) })
+	return func() int {
+		both.Wait()
+		return opened[0] + opened[1]
+	}
+}
+
+// flood opens n connections, sends nothing and hangs up after a while, over and
+// over. It returns how many it opened.
+func (w *world) flood(ctx context.Context, n int, hold time.Duration) (opened int) {
 	for ctx.Err() == nil {
-		conns := make([]net.Conn, 0, 2*room)
+		conns := make([]net.Conn, 0, n)
 		for range cap(conns) {
 			conn, err := net.DialTimeout("tcp", w.address, time.Second)
 			if err != nil || ctx.Err() != nil {
@@ -123,7 +136,7 @@ func (w *world) flood(ctx context.Context) (opened int) {
 		opened += len(conns)
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+		case <-time.After(hold):
 		}
 		for _, conn := range conns {
 			conn.(*net.TCPConn).SetLinger(0)

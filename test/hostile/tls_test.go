@@ -46,15 +46,13 @@ func TestBrokenTLS(t *testing.T) {
 	var good served
 	honestDone := w.serve(attack, &good)
 	halves := w.halfHandshakes(attack, w.clientHello(t))
-	var flooded int
-	var background sync.WaitGroup
-	background.Go(func() { flooded = w.flood(attack) })
+	floods := w.floods(attack)
 	slowCut := time.After(15 * time.Second) // a handshake has ten
 
 	became := w.breakTLS(t, attempts)
 	<-slowCut
 	over()
-	background.Wait()
+	flooded := floods()
 	cut := halves()
 	honestDone()
 	w.unharmed(t, before, &good)
