@@ -18,6 +18,7 @@ import (
 	"github.com/secure-signer/secure-signer/attest/dev"
 	"github.com/secure-signer/secure-signer/attest/nitro"
 	"github.com/secure-signer/secure-signer/attest/snp"
+	"github.com/secure-signer/secure-signer/attest/tpm"
 	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
@@ -34,7 +35,7 @@ func (c *tool) attestCommand() *cobra.Command {
 
 // rawTypes are the names under which --type knows evidence.
 var rawTypes = map[string]string{
-	"sgx": attest.TypeSGX, "tdx": attest.TypeTDX, "snp": attest.TypeSNP, "nitro": attest.TypeNitro, "dev": attest.TypeDev,
+	"sgx": attest.TypeSGX, "tdx": attest.TypeTDX, "snp": attest.TypeSNP, "nitro": attest.TypeNitro, "tpm": attest.TypeTPM, "dev": attest.TypeDev,
 }
 
 type attestFlags struct {
@@ -66,7 +67,7 @@ func (c *tool) attestVerifyCommand() *cobra.Command {
 	flags.StringVar(&f.reportData, "report-data", "", "the 64 bytes that the evidence must be bound to, in `hex`")
 	flags.StringVar(&f.nonce, "nonce", "", "the nonce of 32 bytes that the evidence was asked for with, in `hex`")
 	flags.StringVar(&f.exporter, "exporter", "", "the exporter value of the TLS connection, in `hex`; with --nonce")
-	flags.StringVar(&f.rawType, "type", "", "the file is no JSON but what the hardware gave, of this `type`: sgx, tdx, snp, nitro or dev")
+	flags.StringVar(&f.rawType, "type", "", "the file is no JSON but what the hardware gave, of this `type`: sgx, tdx, snp, nitro, tpm or dev")
 	flags.StringArrayVar(&f.collateral, "collateral", nil, "`name=file` of what belongs to the evidence; with --type, repeatable")
 	return cmd
 }
@@ -94,7 +95,7 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 	}
 	verifiers := attest.Set{
 		attest.TypeSGX: dcap.Verifier{}, attest.TypeTDX: dcap.Verifier{}, attest.TypeSNP: snp.Verifier{}, attest.TypeNitro: nitro.Verifier{},
-		attest.TypeDev: dev.Verifier{Roots: policy.Roots},
+		attest.TypeTPM: tpm.Verifier{Roots: policy.Roots}, attest.TypeDev: dev.Verifier{Roots: policy.Roots}, // which have no roots of their own
 	}
 	result, err := verifiers.Verify(ev, at)
 	if err != nil {
@@ -160,7 +161,7 @@ func (c *tool) readEvidence(f attestFlags, path string) (attest.Evidence, error)
 	}
 	kind, ok := rawTypes[f.rawType]
 	if !ok {
-		return attest.Evidence{}, fmt.Errorf("%w: --type %q: want sgx, tdx, snp, nitro or dev", cli.ErrUsage, f.rawType)
+		return attest.Evidence{}, fmt.Errorf("%w: --type %q: want sgx, tdx, snp, nitro, tpm or dev", cli.ErrUsage, f.rawType)
 	}
 	ev := attest.Evidence{Type: kind, Value: value, Collateral: make(map[string][]byte)}
 	for _, pair := range f.collateral {

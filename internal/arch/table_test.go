@@ -45,6 +45,7 @@ var table = map[string]rule{
 	"attest/dev":   {ours: []string{"attest"}},
 	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
 	"attest/snp":   {ours: []string{"attest"}},
+	"attest/tpm":   {ours: []string{"attest"}},
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
