@@ -179,3 +179,44 @@ func TestRealTDX15QuoteIsSigned(t *testing.T) {
 		t.Errorf("got %d TCBs, debug %v", len(d.tcbSVNs()), d.debug())
 	}
 }
+
+// A policy for the real SGX quote, and each thing by which it would not do.
+func TestAPolicyForTheRealSGXQuote(t *testing.T) {
+	r, err := Verifier{}.Verify(sgxSample.evidence(t), sgxSample.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := func() attest.Policy {
+		return attest.Policy{
+			Accept:                   []attest.Identity{{Kind: attest.KindSGX, Measurements: r.Measurements, Signer: r.Signer}},
+			Roots:                    []attest.Digest{IntelRoot()},
+			TCB:                      []attest.TCBStatus{attest.TCBUpToDate, attest.TCBSWHardeningNeeded},
+			MinTCB:                   map[string]uint64{"evaluation": 13},
+			Advisories:               []string{"INTEL-SA-00615", "INTEL-SA-00657"},
+			MaxCollateralAge:         attest.Duration(30 * 24 * time.Hour),
+			AllowUncheckedRevocation: true,
+		}
+	}
+	if err := policy().Judge(r, r.ReportData); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*attest.Policy, *attest.Result){
+		"another program": func(p *attest.Policy, _ *attest.Result) {
+			p.Accept[0].Measurements = map[string]attest.Hex{"mrenclave": make([]byte, 32)}
+		},
+		"another signer":             func(p *attest.Policy, _ *attest.Result) { p.Accept[0].Signer = make([]byte, 32) },
+		"only what is up to date":    func(p *attest.Policy, _ *attest.Result) { p.TCB = p.TCB[:1] },
+		"one advisory not tolerated": func(p *attest.Policy, _ *attest.Result) { p.Advisories = p.Advisories[1:] },
+		"a later recovery":           func(p *attest.Policy, _ *attest.Result) { p.MinTCB["evaluation"] = 14 },
+		"fresher collateral":         func(p *attest.Policy, _ *attest.Result) { p.MaxCollateralAge = attest.Duration(time.Hour) },
+		"revocation lists":           func(p *attest.Policy, _ *attest.Result) { p.AllowUncheckedRevocation = false },
+		"another root":               func(p *attest.Policy, _ *attest.Result) { p.Roots = []attest.Digest{{1}} },
+		"another connection":         func(_ *attest.Policy, r *attest.Result) { r.ReportData[0] ^= 1 },
+	} {
+		p, changed := policy(), r
+		change(&p, &changed)
+		if err := p.Judge(changed, r.ReportData); !errors.Is(err, attest.ErrNotAcceptable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
