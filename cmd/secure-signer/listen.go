@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,7 +71,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		}
 		signing.Ready()
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
-		debug.FreeOSMemory() // reading the vault and the journal took what nothing needs again
+		d.generous()
 		reloads.run(keeping, hangup)
 	}()
 

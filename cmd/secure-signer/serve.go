@@ -62,6 +62,8 @@ type daemon struct {
 	access  *access
 	token   atomic.Pointer[string] // of the keymanager and management APIs
 	started time.Time
+
+	generous func() // to be called once all keys are loaded
 }
 
 func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -86,7 +88,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 // open opens the data folder. What it returns has decided nothing yet: no key
 // is in service before Load.
 func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader, stderr io.Writer) (_ *daemon, err error) {
-	d := &daemon{log: log, started: time.Now()}
+	d := &daemon{log: log, started: time.Now(), generous: thrifty()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
