@@ -103,13 +103,9 @@ func isLoopback(host string) bool {
 
 // warn says at the start what an operator may not have meant.
 func (a *access) warn(log *slog.Logger, address net.Addr) {
-	if a.tls != nil {
-		for _, warning := range a.tls.Warnings() {
-			log.Warn("TLS", "detail", warning)
-		}
-	}
+	a.warnTLS(log)
 	if tcp, ok := address.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !a.asksClients {
-		log.Warn("everyone who reaches this address can have duties signed: keep it to a private network, or ask clients for certificates with --tls-known-clients-file or --tls-client-ca-file", "address", address.String())
+		log.Warn("everyone who reaches this address can have duties signed: keep it to a private network, or let in clients by certificate with --tls-known-clients-file or --tls-client-ca-file", "address", address.String())
 	}
 	if a.keymanagerAuth == authNone {
 		log.Warn("everyone on this machine can add and delete keys: --keymanager-auth token asks for the token")

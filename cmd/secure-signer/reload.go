@@ -107,18 +107,16 @@ func (d *daemon) sources() []source {
 		{"api-token", func(context.Context) ([]string, error) { return nil, d.readToken() }},
 		{"vault", d.reloadKeys},
 	}
-	if d.access.tls != nil {
-		all = append(all, source{"tls", func(context.Context) ([]string, error) {
-			if err := d.access.tls.Reload(); err != nil {
-				return nil, err
-			}
-			for _, warning := range d.access.tls.Warnings() {
-				d.log.Warn("TLS", "detail", warning)
-			}
-			return nil, nil
-		}})
+	if d.access.tls == nil {
+		return all
 	}
-	return all
+	return append(all, source{"tls", func(context.Context) ([]string, error) {
+		if err := d.access.tls.Reload(); err != nil {
+			return nil, err
+		}
+		d.access.warnTLS(d.log)
+		return nil, nil
+	}})
 }
 
 // readToken reads the token of the keymanager and management APIs.

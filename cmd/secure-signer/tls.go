@@ -73,6 +73,15 @@ func (a *access) requireCertificate(h http.Handler) http.Handler {
 	})
 }
 
+func (a *access) warnTLS(log *slog.Logger) {
+	if a.tls == nil {
+		return
+	}
+	for _, warning := range a.tls.Warnings() {
+		log.Warn("the TLS files need care", "detail", warning)
+	}
+}
+
 // expiryNotice is how long before its end a certificate shows in /healthcheck.
 const expiryNotice = 7 * 24 * time.Hour
 
