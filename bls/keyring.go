@@ -46,10 +46,15 @@ type Keyring struct {
 	closing chan struct{} // closed by Close
 	workers sync.WaitGroup
 
-	mu     sync.RWMutex // guards what follows; workers never take it
-	keys   map[PublicKey]*Key
-	arena  arena
-	closed bool
+	mu      sync.RWMutex // guards what follows; workers never take it
+	keys    map[PublicKey]*Key
+	changes uint64 // of keys
+	arena   arena
+	closed  bool
+
+	listing  sync.Mutex // guards what follows; taken before mu
+	list     []PublicKey
+	listedAt uint64 // of changes
 }
 
 // A Key is a handle into the keyring that it was added to. It holds no secret.
@@ -121,6 +126,7 @@ func (k *Keyring) Add(pub PublicKey, sk *SecretKey) (*Key, error) {
 	*slot.reveal() = *sk.scalar.reveal()
 	key := &Key{pub: pub, slot: slot}
 	k.keys[pub] = key
+	k.changes++
 	return key, nil
 }
 
@@ -132,13 +138,24 @@ func (k *Keyring) Key(pub PublicKey) (*Key, bool) {
 	return key, ok
 }
 
-// PublicKeys returns the keys in service in ascending order.
+// PublicKeys returns the keys in service in ascending order. The slice must not
+// be changed: whoever asks gets the same one until a key comes or goes, because
+// there may be many who ask, and five megabytes to list.
 func (k *Keyring) PublicKeys() []PublicKey {
+	k.listing.Lock()
+	defer k.listing.Unlock()
+	var pubs []PublicKey
 	k.mu.RLock()
-	pubs := slices.AppendSeq(make([]PublicKey, 0, len(k.keys)), maps.Keys(k.keys))
+	now := k.changes
+	if k.list == nil || k.listedAt != now {
+		pubs = slices.AppendSeq(make([]PublicKey, 0, len(k.keys)), maps.Keys(k.keys))
+	}
 	k.mu.RUnlock()
-	slices.SortFunc(pubs, func(a, b PublicKey) int { return bytes.Compare(a[:], b[:]) })
-	return pubs
+	if pubs != nil {
+		slices.SortFunc(pubs, func(a, b PublicKey) int { return bytes.Compare(a[:], b[:]) })
+		k.list, k.listedAt = pubs, now
+	}
+	return k.list
 }
 
 // Len returns how many keys are in service.
@@ -168,6 +185,7 @@ func (k *Keyring) Remove(pub PublicKey) bool {
 		return false
 	}
 	delete(k.keys, pub)
+	k.changes++
 	k.arena.put(key.retire())
 	return true
 }
@@ -187,6 +205,7 @@ func (k *Keyring) Close() error {
 		key.retire()
 	}
 	clear(k.keys)
+	k.changes++
 	return k.arena.release()
 }
 

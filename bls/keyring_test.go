@@ -42,6 +42,34 @@ func TestKeyring(t *testing.T) {
 	}
 }
 
+// TestWhoeverAsksForTheListSharesIt: a hundred clients that read it slowly held
+// half a gigabyte of lists.
+func TestWhoeverAsksForTheListSharesIt(t *testing.T) {
+	k := openKeyring(t, Config{})
+	first := add(t, k, 0).PublicKey()
+	one := k.PublicKeys()
+	if again := k.PublicKeys(); &again[0] != &one[0] {
+		t.Error("another list of the same keys")
+	}
+	second := add(t, k, 1).PublicKey()
+	if two := k.PublicKeys(); len(two) != 2 || !slices.Contains(two, second) {
+		t.Errorf("after a key was added: %v", two)
+	}
+	k.Remove(first)
+	if left := k.PublicKeys(); len(left) != 1 || left[0] != second {
+		t.Errorf("after a key was removed: %v", left)
+	}
+	if len(one) != 1 || one[0] != first {
+		t.Errorf("a list that is being read became %v", one)
+	}
+	if err := k.Close(); err != nil {
+		t.Error(err)
+	}
+	if none := k.PublicKeys(); len(none) != 0 {
+		t.Errorf("after Close: %v", none)
+	}
+}
+
 func TestAddRefuses(t *testing.T) {
 	k := openKeyring(t, Config{})
 	key := add(t, k, 0)
