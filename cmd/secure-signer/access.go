@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,8 +57,8 @@ type access struct {
 // configuration is an error: it would let in whom its author wanted out.
 func (f accessFlags) open(httpHost, metricsHost string) (*access, error) {
 	a := &access{
-		hosts:          httpjson.NewHosts(append(f.hosts, httpHost)...),
-		metricsHosts:   httpjson.NewHosts(append(f.metricsHosts, metricsHost)...),
+		hosts:          httpjson.NewHosts(httpHost, f.hosts...),
+		metricsHosts:   httpjson.NewHosts(metricsHost, f.metricsHosts...),
 		asksClients:    f.tls.AsksClients(),
 		keymanagerAuth: f.keymanagerAuth,
 	}
@@ -70,30 +69,32 @@ func (f accessFlags) open(httpHost, metricsHost string) (*access, error) {
 	if a.origins, err = httpjson.ParseOrigins(f.origins); err != nil {
 		return nil, fmt.Errorf("%w: --http-cors-origins: %w", cli.ErrUsage, err)
 	}
-	return a, f.checkKeymanager(httpHost)
+	return a, a.checkKeymanager(httpHost)
 }
 
-func (f accessFlags) checkKeymanager(httpHost string) error {
-	switch f.keymanagerAuth {
+// checkKeymanager refuses ways to the keys that are open to more than their name
+// says.
+func (a *access) checkKeymanager(httpHost string) error {
+	switch a.keymanagerAuth {
 	case authToken:
 		return nil
 	case authMTLS:
-		if !f.tls.AsksClients() {
+		if !a.asksClients {
 			return fmt.Errorf("%w: --keymanager-auth mtls lets in whoever has a client certificate, and none is asked for: give --tls-known-clients-file or --tls-client-ca-file, too", cli.ErrUsage)
 		}
 		return nil
 	case authNone:
-		if !isLoopback(httpHost) {
+		switch {
+		case !isLoopback(httpHost):
 			return fmt.Errorf("%w: --keymanager-auth none would let everyone who reaches %s delete keys and add their own: use token or mtls, or --http-listen-host 127.0.0.1", cli.ErrUsage, httpHost)
-		}
-		for _, origin := range f.origins {
-			if origin == "*" || strings.EqualFold(origin, "all") {
-				return fmt.Errorf("%w: --keymanager-auth none with --http-cors-origins %s would let every web page delete keys: name the origins, or use token", cli.ErrUsage, origin)
-			}
+		case a.origins.Any():
+			return fmt.Errorf("%w: --keymanager-auth none with --http-cors-origins all would let every web page delete keys: name the origins, or use token", cli.ErrUsage)
+		case a.hosts.Any():
+			return fmt.Errorf("%w: --keymanager-auth none with --http-host-allowlist * would let web pages delete keys, by DNS rebinding: name the hosts, or use token", cli.ErrUsage)
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: --keymanager-auth %q: use token, mtls or none", cli.ErrUsage, f.keymanagerAuth)
+	return fmt.Errorf("%w: --keymanager-auth %q: use token, mtls or none", cli.ErrUsage, a.keymanagerAuth)
 }
 
 func isLoopback(host string) bool {

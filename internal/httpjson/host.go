@@ -14,18 +14,22 @@ type Hosts struct {
 	names map[string]bool
 }
 
-// NewHosts returns loopback's names and those given, with or without a port.
-// The name "*" or "all" stands for any.
-func NewHosts(names ...string) Hosts {
-	h := Hosts{names: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}}
+// NewHosts returns loopback's names, the listener's own, and those given, with
+// or without a port. A name "*" or "all" that is given stands for any.
+func NewHosts(own string, names ...string) Hosts {
+	h := Hosts{names: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, bareHost(own): true}}
 	for _, name := range names {
 		if name == "*" || strings.EqualFold(name, "all") {
 			h.any = true
 		}
 		h.names[bareHost(name)] = true
 	}
+	delete(h.names, "") // to listen under no name, on all addresses, is not to be called nothing
 	return h
 }
+
+// Any tells whether every name will do.
+func (h Hosts) Any() bool { return h.any }
 
 // RequireHost lets a request through to next if its Host header names one of the
 // hosts, or the very address that the connection was made to. It is what keeps a

@@ -30,6 +30,7 @@ func TestAListenerAnswersOnlyToItsNames(t *testing.T) {
 		{"the address that the connection was made to", nil, v4, "10.0.0.7:9000", 200},
 		{"that address in the newer form", nil, v4, "[::ffff:10.0.0.7]:9000", 200},
 		{"the newer address that the connection was made to", nil, v6, "[fe80::7]:9000", 200},
+		{"the name that it listens under", nil, v4, "own.example:9000", 200},
 		{"a name that is listed", []string{"signer"}, v4, "signer:9000", 200},
 		{"a name that is listed, in another case", []string{"Signer"}, v4, "sIGNER", 200},
 		{"a name that is listed with a port", []string{"signer:9000"}, v4, "signer:9001", 200},
@@ -40,6 +41,7 @@ func TestAListenerAnswersOnlyToItsNames(t *testing.T) {
 		{"a web page's name that resolves to the listener", nil, v4, "attacker.example:9000", 403},
 		{"another address", nil, v4, "10.0.0.8:9000", 403},
 		{"no name", nil, v4, "", 403},
+		{"no name, where one of a list is missing", []string{"a", "", "b"}, v4, "", 403},
 		{"a name that begins as one of ours", nil, v4, "localhost.attacker.example", 403},
 		{"a name that ends as one of ours", []string{"signer"}, v4, "notsigner", 403},
 		{"a name that looks for a port", nil, v4, "attacker.example:9000:localhost", 403},
@@ -47,7 +49,7 @@ func TestAListenerAnswersOnlyToItsNames(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := false
-			h := httpjson.RequireHost(httpjson.NewHosts(tt.allowed...), "--some-flag",
+			h := httpjson.RequireHost(httpjson.NewHosts("own.example", tt.allowed...), "--some-flag",
 				http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 			r := httptest.NewRequest("GET", "/upcheck", nil)
 			r.Host = tt.host
