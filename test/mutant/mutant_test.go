@@ -33,6 +33,14 @@ var (
 	copies    = harness{"", "./record/journal", "TestARestoredJournalHoldsWhatTheBackupDid", "claims to know"}
 )
 
+// slowDisk makes the time longer in which a change is on its way to the disk, so
+// that a kill hits it.
+var slowDisk = Edit{
+	File: "record/journal/writer.go",
+	Old:  "\t\tpayload := encode(batch)\n",
+	New:  "\t\ttime.Sleep(20 * time.Millisecond)\n\t\tpayload := encode(batch)\n",
+}
+
 var mutants = []struct {
 	name    string
 	harness harness
@@ -47,7 +55,7 @@ var mutants = []struct {
 		File: "slashing/guard.go",
 		Old:  "\treturn g.store.Replace(ctx, g.key(pub), old, value)\n",
 		New:  "\tgo g.store.Replace(context.Background(), g.key(pub), old, value)\n\treturn nil\n",
-	}}},
+	}, slowDisk}},
 	{"the fsync of a frame is ignored", crashes, []Edit{{
 		File: "record/journal/file.go",
 		Old:  "if err := o.file.Sync(); err != nil {",
@@ -86,7 +94,7 @@ var mutants = []struct {
 		File: "record/journal/store.go",
 		Old:  "\tif err := s.lockIdle(ctx, key); err != nil {\n\t\treturn err\n\t}\n\tnow := s.state.records[key]\n",
 		New:  "\ts.mu.Lock()\n\tp := s.pending[key]\n\ts.mu.Unlock()\n\tif p != nil && bytes.Equal(p.record.Value, value) { return nil }\n\tif err := s.lockIdle(ctx, key); err != nil {\n\t\treturn err\n\t}\n\tnow := s.state.records[key]\n",
-	}}},
+	}, slowDisk}},
 	{"a snapshot replaces the old files after they are removed", crashes, []Edit{{
 		File: "record/journal/checkpoint.go",
 		Old:  "\tif snapshotSize, err = j.writeSnapshot(s, current); err != nil {\n\t\treturn nil, 0, err\n\t}\n",
