@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -55,6 +56,8 @@ func TestAChainIsVerifiedAsGiven(t *testing.T) {
 	if err != nil || got != pin(chain)[0] {
 		t.Fatalf("got %v, %v", got, err)
 	}
+	nine := newChain(t, 9)
+	huge := &x509.Certificate{PublicKey: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 8192), E: 65537}}
 	for _, tt := range []struct {
 		name  string
 		certs []*x509.Certificate
@@ -70,6 +73,8 @@ func TestAChainIsVerifiedAsGiven(t *testing.T) {
 		{"another order", []*x509.Certificate{chain[0], chain[2], chain[1], chain[3]}, pin(chain), now, "signed by the next"},
 		{"the root alone", chain[3:], pin(chain), now, "no chain"},
 		{"nothing", nil, pin(chain), now, "no chain"},
+		{"nine certificates", nine, pin(nine), now, "are no chain"},
+		{"a huge key", []*x509.Certificate{huge, chain[3]}, pin(chain), now, "RSA key of 8193 bits"},
 		{"after its end", chain, pin(chain), now.AddDate(2, 0, 0), "expired"},
 		{"before its start", chain, pin(chain), now.AddDate(-2, 0, 0), "not yet valid"},
 	} {
