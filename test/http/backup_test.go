@@ -191,6 +191,51 @@ func containsAny(text string, of []string) bool {
 	return false
 }
 
+// TestMakeABackupOfThisFormat writes the backup that must restore for ever, of the
+// folder of the same format.
+//
+//	SECURE_SIGNER_BACKUP=testdata/backup-2 go test ./http -run TestMakeABackupOfThisFormat
+func TestMakeABackupOfThisFormat(t *testing.T) {
+	path := os.Getenv("SECURE_SIGNER_BACKUP")
+	if path == "" {
+		t.Skip("only for a new format: SECURE_SIGNER_BACKUP=testdata/backup-N")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Fatalf("%s is there: a released format is never written again", path)
+	}
+	archives := formats(t)
+	d := daemon.Serve(t, unpack(t, archives[len(archives)-1]))
+	write(t, path, d.Get(t, "/signer/v1/backup"))
+}
+
+func TestABackupOfEveryReleasedFormatRestores(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/backup-*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no released backups: %v", err)
+	}
+	keys := interop.Keys(formatKeys)
+	for _, file := range files {
+		f := daemon.Folder{Path: filepath.Join(t.TempDir(), "restored"), Passphrase: filepath.Join(t.TempDir(), "passphrase")}
+		write(t, f.Passphrase, []byte(formatPassphrase))
+		restore(t, f, file)
+		d := daemon.Serve(t, f)
+		if held := listed(t, d); len(held) != formatKeys {
+			t.Errorf("%s: %d keys: %v", file, len(held), held)
+		}
+		for i, key := range keys {
+			status, reason := http.StatusPreconditionFailed, "below_floor"
+			if i == taken {
+				status, reason = http.StatusNotFound, "key_not_found"
+			}
+			mustRefuse(t, d, key, attestation(clockEpoch()-2, clockEpoch()-1, 1), status, reason)
+		}
+		if status, _ := deleted(t, d, keys[taken]); status != "not_active" {
+			t.Errorf("%s: the deleted key is %s, want not_active", file, status)
+		}
+	}
+}
+
 func TestABackupNeedsTheToken(t *testing.T) {
 	t.Parallel()
 	d := daemon.Serve(t, initMainnet(t))
