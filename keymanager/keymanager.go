@@ -146,12 +146,11 @@ type listed struct {
 }
 
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
-	pubs := h.Custody.List()
-	data := make([]listed, len(pubs))
-	for i, pub := range pubs {
-		data[i] = listed{Pubkey: pub}
-	}
-	httpjson.WriteJSON(w, http.StatusOK, struct {
-		Data []listed `json:"data"`
-	}{data})
+	httpjson.WriteList(w, "data", func(yield func(listed, error) bool) {
+		for _, pub := range h.Custody.List() {
+			if !yield(listed{Pubkey: pub}, nil) {
+				return
+			}
+		}
+	})
 }

@@ -30,20 +30,24 @@ func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 		writeLoading(w)
 		return
 	}
-	list := KeyList{Keys: []Key{}}
 	problems := make(map[bls.PublicKey]error)
 	for _, p := range h.Custody.Withheld(r.Context()) {
 		problems[p.PublicKey] = p.Err
 	}
-	for _, pub := range h.Custody.Vault.List() {
-		k, err := h.describe(r.Context(), pub, problems[pub])
-		if err != nil {
+	pubs := h.Custody.Vault.List()
+	for _, pub := range pubs { // before the first byte is sent, an error still has its status
+		if _, err := h.describe(r.Context(), pub, problems[pub]); err != nil {
 			httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonStoreUnavailable), err.Error())
 			return
 		}
-		list.Keys = append(list.Keys, k)
 	}
-	httpjson.WriteJSON(w, http.StatusOK, list)
+	httpjson.WriteList(w, "keys", func(yield func(Key, error) bool) {
+		for _, pub := range pubs {
+			if !yield(h.describe(r.Context(), pub, problems[pub])) {
+				return
+			}
+		}
+	})
 }
 
 // describe fails where a key in service cannot be told from one that has signed
