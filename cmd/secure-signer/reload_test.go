@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -53,9 +54,9 @@ func TestWhatComesOfAReload(t *testing.T) {
 
 func TestOneReloadAtATimeAndNoHangupIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		read := 0
+		var read atomic.Int64
 		r := newReloader(slog.New(slog.DiscardHandler), []source{{"slow", func(context.Context) ([]string, error) {
-			read++
+			read.Add(1)
 			time.Sleep(time.Second)
 			return nil, nil
 		}}})
@@ -75,12 +76,12 @@ func TestOneReloadAtATimeAndNoHangupIsLost(t *testing.T) {
 		}
 		hangup <- syscall.SIGHUP
 		time.Sleep(time.Second)
-		if read != 2 || r.state().State != web3signer.ReloadRunning {
-			t.Errorf("a hang-up during a reload: read %d times, %s", read, r.state().State)
+		if read.Load() != 2 || r.state().State != web3signer.ReloadRunning {
+			t.Errorf("a hang-up during a reload: read %d times, %s", read.Load(), r.state().State)
 		}
 		time.Sleep(time.Second)
-		if read != 2 || r.state().State != web3signer.ReloadCompleted {
-			t.Errorf("afterwards: read %d times, %s", read, r.state().State)
+		if read.Load() != 2 || r.state().State != web3signer.ReloadCompleted {
+			t.Errorf("afterwards: read %d times, %s", read.Load(), r.state().State)
 		}
 		cancel()
 		<-ended
