@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,9 +116,24 @@ func (f benchFlags) offer(url string) *web3signer.Client {
 	return &web3signer.Client{URL: url, HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: f.secured, DisableKeepAlives: true}}}
 }
 
+// offered are the keys that a signer offers.
+func (f benchFlags) offered(ctx context.Context, url string) ([]bls.PublicKey, error) {
+	keys, err := f.offer(url).PublicKeys(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("no signer answers at %s: start it, or give the right address with --url and --against", url)
+	}
+	if advice := (&client{base: url}).adviseTLS(err); advice != nil {
+		return nil, advice
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its keys: %w", url, err)
+	}
+	return keys, nil
+}
+
 // benchKeys returns the keys to ask for, which both signers must hold.
 func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, error) {
-	keys, err := f.offer(c.url).PublicKeys(ctx)
+	keys, err := f.offered(ctx, c.url)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +146,7 @@ func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, er
 	if f.against == "" {
 		return keys, nil
 	}
-	theirs, err := f.offer(f.against).PublicKeys(ctx)
+	theirs, err := f.offered(ctx, f.against)
 	if err != nil {
 		return nil, err
 	}
@@ -179,50 +197,36 @@ func (c *tool) runBench(ctx context.Context, f benchFlags, load bench.Load) erro
 
 // benchRound warms one signer up and loads it once.
 func (c *tool) benchRound(ctx context.Context, f benchFlags, t *bench.Target, what string) (bench.Result, error) {
-	// The first requests open the connections, and fill caches on both sides.
-	progress := c.progress(what)
-	defer progress.end()
-	if f.burst > 0 {
-		if f.warmUp > 0 {
-			if r, err := t.Bursts(ctx, f.burst, 1, func(int) {}); err != nil {
-				return r, err
-			}
-		}
-		return t.Bursts(ctx, f.burst, f.bursts, func(done int) { progress.report(done, f.bursts) })
-	}
-	run := func(long time.Duration) (bench.Result, error) {
-		if f.rate > 0 {
+	run := func(long time.Duration, bursts int) (bench.Result, error) {
+		switch {
+		case f.burst > 0:
+			return t.Bursts(ctx, f.burst, bursts)
+		case f.rate > 0:
 			return t.Open(ctx, f.rate, long)
 		}
 		return t.Closed(ctx, f.connections, long)
 	}
+	// The first requests open the connections, and fill caches on both sides.
 	if f.warmUp > 0 {
-		if r, err := run(f.warmUp); err != nil {
+		if r, err := run(f.warmUp, 1); err != nil {
 			return r, err
 		}
 	}
-	stop := progress.tick(f.duration)
-	defer stop()
-	return run(f.duration)
-}
-
-// tick reports the seconds of work that takes so long, until it is stopped.
-func (p *progress) tick(long time.Duration) (stop func()) {
-	ticker, ended, stopped := time.NewTicker(time.Second), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for n := 1; ; n++ {
+	progress, before, stop := c.progress(what), t.Answered(), make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		total := f.burst*f.bursts + int(f.rate*f.duration.Seconds()) // nobody knows that of a closed loop
+		for tick := time.Tick(frameTime); ; {
 			select {
-			case <-ticker.C:
-				p.report(n, int(long.Seconds()))
-			case <-ended:
+			case <-tick:
+				progress.report(t.Answered()-before, total)
+			case <-stop:
+				progress.end()
 				return
 			}
 		}
-	}()
-	return func() {
-		ticker.Stop()
-		close(ended)
-		<-stopped
-	}
+	})
+	defer watching.Wait()
+	defer close(stop)
+	return run(f.duration, f.bursts)
 }

@@ -149,6 +149,7 @@ func TestBenchRefusesWhatWouldNotMeasure(t *testing.T) {
 		{"two loads at once", []string{"--rate", "1", "--burst", "1"}, 2, "use one of --burst and --rate"},
 		{"more at once than there are keys", []string{"--burst", "3"}, 1, "offers 2 keys, fewer than --burst: make more with"},
 		{"signers with other keys", []string{"--against", other}, 1, "both signers need the same keys"},
+		{"no signer", []string{"--against", "http://127.0.0.1:1"}, 1, "no signer answers at http://127.0.0.1:1: start it"},
 		{"another network than the signer's", []string{"--network", "mainnet", "--duration", "10ms"}, 1, "does --network fit"},
 	}
 	for _, test := range tests {

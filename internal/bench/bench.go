@@ -45,9 +45,10 @@ type Target struct {
 	load   Load
 	bodies *writer
 
-	pattern []Kind
-	next    atomic.Uint64 // of the requests, in the order of pattern
-	kinds   map[Kind]*turns
+	pattern  []Kind
+	next     atomic.Uint64 // of the requests, in the order of pattern
+	kinds    map[Kind]*turns
+	answered atomic.Int64
 }
 
 // turns is whose turn it is to ask for a kind.
@@ -83,6 +84,9 @@ func NewTarget(url string, l Load, connections int, secured *tls.Config) *Target
 // URL is where the signer is.
 func (t *Target) URL() string { return t.url }
 
+// Answered is how many requests have been answered so far, in all loads.
+func (t *Target) Answered() int { return int(t.answered.Load()) }
+
 // Close closes the target's connections.
 func (t *Target) Close() { t.client.CloseIdleConnections() }
 
@@ -117,6 +121,7 @@ func (t *Target) ready() request {
 func (t *Target) ask(ctx context.Context, r request, due time.Time, to *tally) {
 	defer r.done()
 	status, err := t.post(ctx, r)
+	t.answered.Add(1)
 	to.add(r.kind, time.Since(due), status, err)
 }
 

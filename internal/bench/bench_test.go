@@ -97,12 +97,11 @@ func (f *fakeSigner) targets(t *testing.T) map[string]string {
 	return all
 }
 
-func nobody(int) {}
-
 func TestEveryKeyIsAskedOnceInEachBurstAndEpochsOnlyGrow(t *testing.T) {
 	f := &fakeSigner{status: http.StatusOK}
-	r, err := start(t, f, load(t, "attestation", 20)).Bursts(t.Context(), 20, 3, nobody)
-	if err != nil || r.Signed != 60 || len(r.Errors) != 0 {
+	target := start(t, f, load(t, "attestation", 20))
+	r, err := target.Bursts(t.Context(), 20, 3)
+	if err != nil || r.Signed != 60 || len(r.Errors) != 0 || target.Answered() != 60 {
 		t.Fatalf("%v, %v", r, err)
 	}
 	targets := f.targets(t)
@@ -138,7 +137,7 @@ func TestAKeyVotesOnceAtATime(t *testing.T) {
 
 func TestAMixIsKeptToAndCountedByKind(t *testing.T) {
 	f := &fakeSigner{status: http.StatusOK}
-	r, err := start(t, f, load(t, "attestation=6,block=1,registration=3", 10)).Bursts(t.Context(), 10, 4, nobody)
+	r, err := start(t, f, load(t, "attestation=6,block=1,registration=3", 10)).Bursts(t.Context(), 10, 4)
 	if err != nil || r.Signed != 40 {
 		t.Fatalf("%v, %v", r, err)
 	}
@@ -151,7 +150,7 @@ func TestAMixIsKeptToAndCountedByKind(t *testing.T) {
 
 func TestARefusalIsCountedAndSaid(t *testing.T) {
 	f := &fakeSigner{status: http.StatusPreconditionFailed}
-	r, err := start(t, f, load(t, "block", 4)).Bursts(t.Context(), 4, 1, nobody)
+	r, err := start(t, f, load(t, "block", 4)).Bursts(t.Context(), 4, 1)
 	if err == nil || !strings.Contains(err.Error(), "below_floor") {
 		t.Errorf("a signer that signs nothing: %v", err)
 	}
@@ -163,7 +162,7 @@ func TestARefusalIsCountedAndSaid(t *testing.T) {
 func TestASignerThatIsGoneIsCounted(t *testing.T) {
 	target := NewTarget("http://127.0.0.1:1", load(t, "block", 2), 2, nil)
 	defer target.Close()
-	r, err := target.Bursts(t.Context(), 2, 1, nobody)
+	r, err := target.Bursts(t.Context(), 2, 1)
 	if err == nil || r.Errors["connection"] != 2 {
 		t.Errorf("got %v, %v", r, err)
 	}
@@ -208,7 +207,7 @@ func TestALoadEndsWithItsContext(t *testing.T) {
 	for name, run := range map[string]func() (Result, error){
 		"closed": func() (Result, error) { return target.Closed(ctx, 1, time.Hour) },
 		"open":   func() (Result, error) { return target.Open(ctx, 1, time.Hour) },
-		"bursts": func() (Result, error) { return target.Bursts(ctx, 1, 1000, nobody) },
+		"bursts": func() (Result, error) { return target.Bursts(ctx, 1, 1000) },
 	} {
 		if r, err := run(); err == nil || r.Signed != 0 {
 			t.Errorf("%s: got %v, %v", name, r, err)

@@ -43,12 +43,12 @@ func (t *Target) Open(ctx context.Context, perSecond float64, long time.Duration
 	})
 }
 
-// Bursts are what the starts of slots look like: so many requests at once, so
-// many times. The time of a request is from its burst's start. progress is told
-// how many bursts are over.
-func (t *Target) Bursts(ctx context.Context, size, bursts int, progress func(done int)) (Result, error) {
+// Bursts are what the starts of slots look like: so many requests at once, but
+// not more than there are keys, so many times. The time of a request is from its
+// burst's start.
+func (t *Target) Bursts(ctx context.Context, size, bursts int) (Result, error) {
 	return t.measure(func(tally *tally) {
-		for i := range bursts {
+		for range bursts {
 			if ctx.Err() != nil {
 				return
 			}
@@ -62,7 +62,6 @@ func (t *Target) Bursts(ctx context.Context, size, bursts int, progress func(don
 				asked.Go(func() { t.ask(context.WithoutCancel(ctx), r, due, tally) })
 			}
 			asked.Wait()
-			progress(i + 1)
 		}
 	})
 }
