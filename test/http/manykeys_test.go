@@ -30,7 +30,7 @@ import (
 //
 //	SECURE_SIGNER_LONG=1 go test ./http -run TestManyKeys -v -timeout 30m
 func TestManyKeysAreListedAllOrNotAtAll(t *testing.T) {
-	sizes, starts := []int{2_000}, 1
+	sizes, starts := []int{5_000}, 1
 	if os.Getenv("SECURE_SIGNER_LONG") != "" {
 		sizes, starts = []int{0, 10_000, 100_000}, 3
 	}
@@ -71,7 +71,7 @@ func measureStart(t *testing.T, f daemon.Folder, pubs []bls.PublicKey) {
 	}
 	t.Logf("%d keys: listening after %v, ready after %v (%d answers of 503 until %v); memory %s",
 		len(pubs), s.listening.Round(time.Millisecond), ready.Round(time.Millisecond), s.refusals, s.refused.Round(time.Millisecond), memory(t, d))
-	if len(pubs) >= 2_000 && s.refusals == 0 {
+	if len(pubs) > 0 && s.refusals == 0 {
 		t.Error("it listens only when all keys are loaded: nobody saw a 503")
 	}
 	const some = 500
