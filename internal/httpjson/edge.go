@@ -1,6 +1,7 @@
 package httpjson
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -28,7 +29,7 @@ func Edge(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if bug := recover(); bug != nil {
-				if bug != http.ErrAbortHandler {
+				if err, ok := bug.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 					log.Error("a bug of the signer: please report it", "panic", bug, "stack", string(debug.Stack()))
 				}
 				panic(http.ErrAbortHandler)

@@ -136,7 +136,7 @@ func (h *hits) check(t *testing.T, mutations int) {
 	}
 	aimed(t, "mutations", h.kinds, want)
 	aimed(t, "answers", h.labels, map[string]int{
-		"200": mutations / 20, "400 malformed_request": mutations / 10, "412 double_vote": 5, "412 double_block": 5, "412 below_watermark": 10, "412 foreign_chain": 5, "412 too_far_future": 5,
+		"200": mutations / 20, "400 malformed_request": mutations / 10, "412 double_vote": 5, "412 double_block": 5, "412 below_watermark": 1, "412 foreign_chain": 5, "412 too_far_future": 1,
 		"400 signing_root_mismatch": 10, "400 unknown_fork": 5, "401 unauthorized": 10, "403 cross_origin": 5, "403 forbidden": 5, "404 key_not_found": mutations / 100,
 		"404 no_such_route": mutations / 100, "405 method_not_allowed": mutations / 100, "400 of the library": mutations / 100, "431 of the library": 5,
 	})

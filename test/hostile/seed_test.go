@@ -90,7 +90,9 @@ func made(keys []interop.Key, token string) []seed {
 	if err != nil {
 		panic("hostile: internal error: " + err.Error())
 	}
+	wrong := strings.Replace(attestation(last, 1), "{", `{"signing_root":"`+root(9)+`",`, 1)
 	return append(seeds,
+		signing(keys[0].Public, wrong, "ATTESTATION", "Accept: */*"),
 		seed{method: "POST", path: "/eth/v1/keystores", headers: []string{bearer}, body: `{"keystores":[` + string(keystore) + `],"passwords":["p"]}`},
 		seed{method: "DELETE", path: "/eth/v1/keystores", headers: []string{bearer}, body: `{"pubkeys":["` + interop.New(98).Hex() + `"]}`},
 		seed{method: "GET", path: "/eth/v1/keystores", headers: []string{bearer}},
