@@ -144,6 +144,38 @@ func TestALockedDirectoryStaysLockedWhateverIsRemovedFromIt(t *testing.T) {
 
 // TestLockExcludesAnotherProcess runs this test binary again as the other
 // process: it holds the lock until its standard input ends, then is killed.
+func TestALockKnowsWhetherItsDirectoryWasMoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "locked")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := durable.TryLockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := dir + ".moved"
+	holds := func(when, path string, want bool) {
+		t.Helper()
+		if got := l.Holds(path); got != want {
+			t.Errorf("%s: %t, want %t", when, got, want)
+		}
+	}
+	holds("at first", dir, true)
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	holds("its name after it was moved", dir, false)
+	holds("where it is now", moved, true)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holds("another of its name", dir, false)
+	if err := l.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	holds("after Unlock", moved, false)
+}
+
 func TestLockExcludesAnotherProcess(t *testing.T) {
 	if path := os.Getenv("DURABLE_TEST_HOLD"); path != "" {
 		mustLock(t, path)

@@ -58,6 +58,17 @@ func lockOpen(path string, flag, how int) (*FileLock, error) {
 	return &FileLock{f}, nil
 }
 
+// Holds tells whether path still names what is locked: nobody has moved it away, or
+// put something else in its place.
+func (l *FileLock) Holds(path string) bool {
+	locked, err := l.f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, named)
+}
+
 // Unlock ends the lock. The file stays: were it removed, one process could lock
 // the removed file while another locks a new one of the same name.
 func (l *FileLock) Unlock() error { return l.f.Close() }

@@ -1,6 +1,9 @@
 package journal
 
-import "path/filepath"
+import (
+	"fmt"
+	"path/filepath"
+)
 
 // A folder is where a journal's files are, and how they are sealed.
 type folder struct {
@@ -46,7 +49,9 @@ func (s *Store) startCheckpoint(copied *state, current *output) *checkpoint {
 	go func() {
 		defer close(c.done)
 		var snapshotSize int64
-		c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.salt)
+		if c.err = s.stillOurs(); c.err == nil {
+			c.reserve, snapshotSize, c.err = s.folder.checkpoint(copied, current.salt)
+		}
 		if c.err != nil {
 			_ = s.fail(c.err) // whoever waits for the checkpoint gets its own error
 			return
@@ -57,6 +62,15 @@ func (s *Store) startCheckpoint(copied *state, current *output) *checkpoint {
 		s.stats.FileBytes = snapshotSize + current.size + c.reserve.size
 	}()
 	return c
+}
+
+// stillOurs is nil while the folder is the one that is locked. In another that has
+// taken its name a checkpoint would remove the files of whoever uses that one.
+func (s *Store) stillOurs() error {
+	if s.lock.Holds(s.folder.dir) {
+		return nil
+	}
+	return fmt.Errorf("%s was moved or removed while it was in use: put it back before the next start (if it is gone: secure-signer restore --journal-lost)", s.folder.dir)
 }
 
 func (c *checkpoint) wait() error {

@@ -26,7 +26,8 @@
 // turn back can tell: Head gives it what to remember.
 //
 // The lock keeps out other processes of this machine, not a copy of the folder
-// on another one.
+// on another one. A folder that is moved or removed while it is open makes its
+// Store fail before anything is written where it was.
 //
 // A copy of the folder that was made while it was open may be torn, and then does
 // not open: Backup makes one that is of one moment.

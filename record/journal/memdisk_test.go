@@ -219,11 +219,12 @@ const smallSegment = maxFrame + 12*blockSize
 // openSmall opens a journal that changes segments every few frames.
 func openSmall(t testing.TB, d disk) (*Store, error) {
 	t.Helper()
-	lock, err := lockFolder(t.TempDir())
+	dir := t.TempDir()
+	lock, err := lockFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := newFolder(d, "", testKey)
+	j := newFolder(d, dir, testKey)
 	j.minSegment = smallSegment
 	s, err := j.start(lock)
 	if err != nil {

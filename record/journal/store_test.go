@@ -109,6 +109,48 @@ func TestOneProcess(t *testing.T) {
 	}
 }
 
+// TestAJournalThatWasMovedTouchesNoOther moves the folder of an open journal and
+// puts another in its place, as one does who restores a copy and has forgotten to
+// stop the signer. The old one must not remove what the new one stands on.
+func TestAJournalThatWasMovedTouchesNoOther(t *testing.T) {
+	dir := mustCreate(t)
+	old, err := Open(dir, testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, old, 10)
+	if err := os.Rename(dir, dir+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(dir, testKey); err != nil {
+		t.Fatal(err)
+	}
+	other := mustOpen(t, dir)
+	fill(t, other, 10)
+
+	acknowledged := record.Version(1)
+	for ; acknowledged < 10_000; acknowledged++ {
+		if err := old.Replace(t.Context(), benchKey(0), acknowledged, fmt.Append(nil, acknowledged)); err != nil {
+			break
+		}
+	}
+	if err := old.Err(); !errors.Is(err, record.ErrUnavailable) || !strings.Contains(err.Error(), "moved or removed") {
+		t.Errorf("after %d changes: %v, want that it was moved", acknowledged, err)
+	}
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(all(t, mustOpen(t, dir))); got != 10 {
+		t.Errorf("the other journal has %d records, want 10", got)
+	}
+	if got := all(t, mustOpen(t, dir+".moved"))[benchKey(0)].Version; got < acknowledged {
+		t.Errorf("the moved journal has version %d, %d was acknowledged", got, acknowledged)
+	}
+}
+
 // stall makes the next flush of the store on d hang in its fsync until release.
 func stall(d *memDisk) (release func()) {
 	d.mu.Lock()
