@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"strings"
@@ -352,10 +353,8 @@ func flipAll(t *testing.T, v Verifier, ev attest.Evidence, at time.Time, bits []
 	if _, err := v.Verify(ev, at); err != nil {
 		t.Fatal(err)
 	}
-	parts := map[string][]byte{"": ev.Value}
-	for name, part := range ev.Collateral {
-		parts[name] = part
-	}
+	parts := maps.Clone(ev.Collateral)
+	parts[""] = ev.Value
 	type flip struct {
 		part     string
 		at, mask int
@@ -367,10 +366,7 @@ func flipAll(t *testing.T, v Verifier, ev attest.Evidence, at time.Time, bits []
 			for f := range work {
 				part := bytes.Clone(parts[f.part])
 				part[f.at] ^= byte(f.mask)
-				changed := attest.Evidence{Type: ev.Type, Value: ev.Value, Collateral: map[string][]byte{}}
-				for name, p := range ev.Collateral {
-					changed.Collateral[name] = p
-				}
+				changed := attest.Evidence{Type: ev.Type, Value: ev.Value, Collateral: maps.Clone(ev.Collateral)}
 				if f.part == "" {
 					changed.Value = part
 				} else {

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -235,10 +236,7 @@ func TestForgeriesAreRefused(t *testing.T) {
 		}, "did not sign it"},
 		{"another payload", func(f *forge) {
 			other := newForge(t)
-			other.payload = map[string]any{}
-			for k, v := range f.payload {
-				other.payload[k] = v
-			}
+			other.payload = maps.Clone(f.payload)
 			other.payload["module_id"] = "i-1-enc1"
 			f.message = []any{nil, nil, mustCBOR(t, other.payload), nil}
 		}, "did not sign it"},
