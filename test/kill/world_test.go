@@ -141,7 +141,7 @@ func (w *world) try(c *client, key int, a ask) (answer daemon.Answer, alive bool
 	case answer.Status == http.StatusPreconditionFailed && refusals[answer.Reason()]:
 		w.life.refused[answer.Reason()]++
 	case answer.Status == http.StatusServiceUnavailable:
-		if w.failed.IsZero() {
+		if w.failed.IsZero() && answer.Reason() == "store_unavailable" {
 			w.failed = time.Now()
 		}
 		w.life.refused[answer.Reason()]++
