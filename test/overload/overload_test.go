@@ -92,7 +92,7 @@ type outcome struct {
 
 func (c *crowd) overload(t *testing.T, l load) outcome {
 	t.Helper()
-	const long = 7 * time.Second
+	const long = 6 * time.Second
 	o := outcome{capacity: c.capacity(t)}
 	began := time.Now()
 	o.answers = c.run(t, l, 2*o.capacity, long)
