@@ -27,6 +27,7 @@ type lifetime struct {
 	file   string        // the backup, taken half way
 	copied daemon.Folder // a copy by hand of that moment, when nothing was going on
 
+	died     uint64 // in this epoch
 	evidence *storm
 	signed   []signedDuty
 }
@@ -54,6 +55,7 @@ func live(t *testing.T) *lifetime {
 		l.sign(t, d, signedDuty{key: key, slot: (now+2)*shortEpoch - 1})
 	}
 	d.Kill()
+	l.died = l.chain.epoch()
 	return l
 }
 
@@ -69,6 +71,9 @@ func (l *lifetime) sign(t *testing.T, d *daemon.Daemon, what signedDuty) {
 func (l *lifetime) goOn(t *testing.T, f daemon.Folder, restored string) {
 	t.Helper()
 	last := lastEpoch(t, restored)
+	if last <= l.died {
+		t.Fatalf("the floors are at epoch %d, the original died in epoch %d", last, l.died)
+	}
 	d := daemon.Serve(t, f, "--new-key-floor", "none")
 	for _, what := range l.signed {
 		if what.key == l.gone {
@@ -80,9 +85,8 @@ func (l *lifetime) goOn(t *testing.T, f daemon.Folder, restored string) {
 		}
 	}
 	for _, key := range l.keys {
-		now := l.chain.epoch()
-		mustRefuse(t, d, key, l.chain.vote(now-1, now, 3), http.StatusPreconditionFailed, "below_floor")
-		mustRefuse(t, d, key, l.chain.block(now*shortEpoch, 3), http.StatusPreconditionFailed, "below_floor")
+		mustRefuse(t, d, key, l.chain.vote(last-1, last, 3), http.StatusPreconditionFailed, "below_floor")
+		mustRefuse(t, d, key, l.chain.block((last+1)*shortEpoch-1, 3), http.StatusPreconditionFailed, "below_floor")
 	}
 	l.chain.wait(last) // the clock then allows the epoch after it
 	for _, key := range l.keys {
