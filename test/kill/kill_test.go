@@ -32,7 +32,7 @@ const (
 // TestNoKillUnderLoadMakesAConflict kills the daemon with SIGKILL, over and over,
 // while two clients of each key ask for conflicting messages.
 func TestNoKillUnderLoadMakesAConflict(t *testing.T) {
-	rounds := 18
+	rounds := 15
 	switch {
 	case os.Getenv("SECURE_SIGNER_LONG") != "":
 		rounds = 200
