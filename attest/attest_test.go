@@ -362,3 +362,30 @@ func ExamplePolicy_Judge() {
 	fmt.Println(policy.Judge(goodProof, wanted))
 	// Output: evidence not acceptable: security version is 5, the policy wants at least 6: update the signer
 }
+
+func TestCollateralIsAllThatIsAskedForAndNoMore(t *testing.T) {
+	required, optional := []string{"chain"}, []string{"crl"}
+	for _, tt := range []struct {
+		name       string
+		collateral map[string][]byte
+		want       string
+	}{
+		{"what is required", map[string][]byte{"chain": {1}}, ""},
+		{"what is optional, too", map[string][]byte{"chain": {1}, "crl": {1}}, ""},
+		{"nothing", nil, "chain did not come"},
+		{"an empty part", map[string][]byte{"chain": {}}, "chain did not come"},
+		{"a part too many", map[string][]byte{"chain": {1}, "more": {1}}, `"more" is no part of it`},
+		{"too much", map[string][]byte{"chain": make([]byte, MaxEvidence), "crl": {1}}, "it has 1048577 bytes"},
+	} {
+		err := Evidence{Collateral: tt.collateral}.ExpectCollateral(required, optional)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.want != "" && (!errors.Is(err, ErrCollateral) || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if err := (Evidence{Type: TypeDev, Value: make([]byte, MaxEvidence+1)}).Expect(TypeDev); err == nil || !strings.Contains(err.Error(), "at most 1048576 are read") {
+		t.Errorf("evidence without end: %v", err)
+	}
+}
