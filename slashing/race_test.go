@@ -44,42 +44,49 @@ func TestConcurrentClientsGetNoConflict(t *testing.T) {
 	ctx := context.Background()
 	store := &contended{Store: memory.New()}
 	granted := make([][keys][]message, clients)
-	var wg sync.WaitGroup
-	var refused atomic.Int64
+	guards := make([]*slashing.Guard, clients) // replicas, one for each client
+	dice := make([]*rand.Rand, clients)
+	for c := range clients {
+		guards[c] = slashing.New(store, slashing.Config{Network: timeless()})
+		dice[c] = rand.New(rand.NewPCG(1, uint64(c)))
+	}
 	for k := range byte(keys) {
-		g := slashing.New(store, slashing.Config{Network: timeless()})
-		if err := g.Enroll(ctx, key(k), slashing.Generated); err != nil {
+		if err := guards[0].Enroll(ctx, key(k), slashing.Generated); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for c := range clients {
-		wg.Go(func() {
-			g := slashing.New(store, slashing.Config{Network: timeless()}) // a replica of its own
-			rnd := rand.New(rand.NewPCG(1, uint64(c)))
-			for now := range eth2.Epoch(epochs) {
-				for k := range byte(keys) {
-					m := vote(now-min(now, eth2.Epoch(rnd.Uint64N(4))), now+eth2.Epoch(rnd.Uint64N(3)), byte(rnd.Uint64N(2)))
-					if rnd.Uint64N(2) == 0 {
-						m = block(eth2.Slot(now)+eth2.Slot(rnd.Uint64N(3)), byte(rnd.Uint64N(2)))
-					}
-					if m.record(g, key(k)) == nil {
-						granted[c][k] = append(granted[c][k], m)
-					} else {
-						refused.Add(1)
-					}
-				}
-				if c == 0 && now%10 == 0 {
-					if err := errors.Join(g.Disable(ctx, key(0)), g.Enroll(ctx, key(0), slashing.ArrivedNoFloor)); err != nil {
-						t.Error(err)
-					}
-					if _, err := importFile(g, file(entry(key(1), fmt.Sprintf(`{"slot":"%d"}`, now), ""))); err != nil {
-						t.Error(err)
-					}
-				}
+	var refused atomic.Int64
+	ask := func(c int, now eth2.Epoch) {
+		g, rnd := guards[c], dice[c]
+		for k := range byte(keys) {
+			m := vote(now-min(now, eth2.Epoch(rnd.Uint64N(4))), now+eth2.Epoch(rnd.Uint64N(3)), byte(rnd.Uint64N(2)))
+			if rnd.Uint64N(2) == 0 {
+				m = block(eth2.Slot(now)+eth2.Slot(rnd.Uint64N(3)), byte(rnd.Uint64N(2)))
 			}
-		})
+			if m.record(g, key(k)) == nil {
+				granted[c][k] = append(granted[c][k], m)
+			} else {
+				refused.Add(1)
+			}
+		}
 	}
-	wg.Wait()
+	for now := range eth2.Epoch(epochs) { // together: on a busy machine one would be done before the next began
+		var wg sync.WaitGroup
+		for c := range clients {
+			wg.Go(func() { ask(c, now) })
+		}
+		if now%10 == 0 {
+			wg.Go(func() {
+				if err := errors.Join(guards[0].Disable(ctx, key(0)), guards[0].Enroll(ctx, key(0), slashing.ArrivedNoFloor)); err != nil {
+					t.Error(err)
+				}
+				if _, err := importFile(guards[0], file(entry(key(1), fmt.Sprintf(`{"slot":"%d"}`, now), ""))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 	var signed, pairs int
 	for k := range keys {
 		var all []message
