@@ -46,10 +46,10 @@ func goodPolicy() Policy {
 			Signer:       Hex{3},
 			Product:      7,
 			MinSVN:       5,
+			MinTCB:       map[string]uint64{"evaluation": 17},
 		}},
 		Roots:            []Digest{root},
 		TCB:              []TCBStatus{TCBUpToDate, TCBSWHardeningNeeded},
-		MinTCB:           map[string]uint64{"evaluation": 17},
 		Advisories:       []string{advisory},
 		MaxAge:           Duration(5 * time.Minute),
 		MaxCollateralAge: Duration(48 * time.Hour),
@@ -133,7 +133,7 @@ func TestOneThingWrongRefuses(t *testing.T) {
 		{name: "an older TCB version", result: func(r *Result) { r.TCBVersion = map[string]uint64{"evaluation": 16} }, code: CodeTCB},
 		{name: "a TCB version that is missing", result: func(r *Result) { r.TCBVersion = nil }, code: CodeTCB},
 		{name: "unrated, and the policy asks for no version", result: func(r *Result) { r.TCB = TCBUnrated }, policy: func(p *Policy) {
-			p.TCB, p.MinTCB = []TCBStatus{TCBUnrated}, nil
+			p.TCB, p.Accept[0].MinTCB = []TCBStatus{TCBUnrated}, nil
 		}, code: CodeTCB},
 		{name: "another advisory", result: func(r *Result) { r.Advisories = []string{advisory, "INTEL-SA-00002"} }, code: CodeAdvisory},
 		{name: "revocation unchecked", result: func(r *Result) { r.Revocation = RevocationUnchecked }, code: CodeRevocation},
@@ -200,6 +200,28 @@ func TestTheReasonsAreThoseOfTheNearestProgram(t *testing.T) {
 	p.Accept = append(p.Accept, goodPolicy().Accept...)
 	if err := p.Judge(goodProof, wanted); err != nil {
 		t.Error(err)
+	}
+}
+
+// An enclave can be exchanged for another maker's: one policy takes either.
+func TestOnePolicyMayAcceptHardwareOfSeveralMakers(t *testing.T) {
+	p := goodPolicy()
+	p.Accept = append(p.Accept, Identity{
+		Kind: KindSNP, Measurements: map[string]Hex{"measurement": {8}, "host_data": {0}}, MinTCB: map[string]uint64{"snp": 20, "microcode": 209},
+	})
+	p.Roots, p.TCB = append(p.Roots, Digest{2}), append(p.TCB, TCBUnrated)
+	other := Result{
+		Kind: KindSNP, Measurements: p.Accept[1].Measurements, TCB: TCBUnrated, TCBVersion: map[string]uint64{"snp": 20, "microcode": 210},
+		Root: Digest{2}, Revocation: RevocationNone, VerifiedAt: now, ReportData: wanted,
+	}
+	for _, r := range []Result{goodProof, other} {
+		if err := p.Judge(r, wanted); err != nil {
+			t.Errorf("%s: %v", r.Kind, err)
+		}
+	}
+	other.Kind = KindSGX
+	if p.Judge(other, wanted) == nil {
+		t.Error("one maker's measurement was accepted as the other's")
 	}
 }
 

@@ -15,9 +15,8 @@ type Policy struct {
 	Accept []Identity `json:"accept"` // any one of these programs
 	Roots  []Digest   `json:"roots"`  // whose word counts: see Result.Root
 
-	TCB        []TCBStatus       `json:"tcb"`                  // statuses that are good enough; Revoked never is
-	MinTCB     map[string]uint64 `json:"min_tcb,omitempty"`    // least versions, by the names of Result.TCBVersion
-	Advisories []string          `json:"advisories,omitempty"` // known holes that are tolerated
+	TCB        []TCBStatus `json:"tcb"`                  // statuses that are good enough; Revoked never is
+	Advisories []string    `json:"advisories,omitempty"` // known holes that are tolerated
 
 	// MaxAge bounds how old evidence may be that bears a time; of other
 	// evidence the nonce in the report data is the only freshness.
@@ -41,6 +40,10 @@ type Identity struct {
 	Signer       Hex            `json:"signer,omitempty"`  // exactly; empty means that it must have none
 	Product      uint64         `json:"product,omitempty"` // exactly
 	MinSVN       uint64         `json:"min_svn,omitempty"`
+
+	// MinTCB are least versions, by the names of Result.TCBVersion. Where the
+	// maker does not rate a TCB each must be named.
+	MinTCB map[string]uint64 `json:"min_tcb,omitempty"`
 }
 
 // ParsePolicy reads a policy from JSON, strictly: a misspelt member is an error,
@@ -188,6 +191,24 @@ func (id Identity) judge(r Result) (reasons []Reason) {
 	if r.SVN < id.MinSVN {
 		reasons = append(reasons, because(CodeSVN, "security version is %d, the policy wants at least %d: update the signer", r.SVN, id.MinSVN)...)
 	}
+	return append(reasons, id.judgeTCB(r)...)
+}
+
+// judgeTCB compares versions. What a maker does not rate must all be named.
+func (id Identity) judgeTCB(r Result) (reasons []Reason) {
+	for _, name := range names(id.MinTCB) {
+		if got, ok := r.TCBVersion[name]; !ok || got < id.MinTCB[name] {
+			reasons = append(reasons, because(CodeTCB, "TCB version %s is %d, the policy wants at least %d: update firmware and microcode", name, got, id.MinTCB[name])...)
+		}
+	}
+	if r.TCB != TCBUnrated {
+		return reasons
+	}
+	for _, name := range names(r.TCBVersion) {
+		if _, ok := id.MinTCB[name]; !ok {
+			reasons = append(reasons, because(CodeTCB, "TCB version %s is %d, its maker does not rate it, and the policy does not say what is enough", name, r.TCBVersion[name])...)
+		}
+	}
 	return reasons
 }
 
@@ -211,18 +232,6 @@ func (p Policy) judgeTCB(r Result) (reasons []Reason) {
 		reasons = because(CodeTCB, "TCB status is %q, and the policy names none that is good enough", r.TCB)
 	case r.TCB == TCBRevoked || !slices.Contains(p.TCB, r.TCB):
 		reasons = because(CodeTCB, "TCB status is %q, the policy accepts %q: update firmware and microcode, or settle what the advisories ask", r.TCB, p.TCB)
-	}
-	for _, name := range names(p.MinTCB) {
-		if got, ok := r.TCBVersion[name]; !ok || got < p.MinTCB[name] {
-			reasons = append(reasons, because(CodeTCB, "TCB version %s is %d, the policy wants at least %d", name, got, p.MinTCB[name])...)
-		}
-	}
-	if r.TCB == TCBUnrated {
-		for _, name := range names(r.TCBVersion) {
-			if _, ok := p.MinTCB[name]; !ok {
-				reasons = append(reasons, because(CodeTCB, "TCB version %s is %d, its maker does not rate it, and the policy does not say what is enough", name, r.TCBVersion[name])...)
-			}
-		}
 	}
 	for _, advisory := range r.Advisories {
 		if !slices.Contains(p.Advisories, advisory) {

@@ -24,7 +24,7 @@ const (
 type TCBStatus string
 
 // The statuses, from best to worst. Where the maker publishes none it is
-// TCBUnrated, and Policy.MinTCB is the way to ask for a level.
+// TCBUnrated, and Identity.MinTCB is the way to ask for a level.
 const (
 	TCBUpToDate                          TCBStatus = "UpToDate"
 	TCBSWHardeningNeeded                 TCBStatus = "SWHardeningNeeded"

@@ -188,10 +188,9 @@ func TestAPolicyForTheRealSGXQuote(t *testing.T) {
 	}
 	policy := func() attest.Policy {
 		return attest.Policy{
-			Accept:                   []attest.Identity{{Kind: attest.KindSGX, Measurements: r.Measurements, Signer: r.Signer}},
+			Accept:                   []attest.Identity{{Kind: attest.KindSGX, Measurements: r.Measurements, Signer: r.Signer, MinTCB: map[string]uint64{"evaluation": 13}}},
 			Roots:                    []attest.Digest{IntelRoot()},
 			TCB:                      []attest.TCBStatus{attest.TCBUpToDate, attest.TCBSWHardeningNeeded},
-			MinTCB:                   map[string]uint64{"evaluation": 13},
 			Advisories:               []string{"INTEL-SA-00615", "INTEL-SA-00657"},
 			MaxCollateralAge:         attest.Duration(30 * 24 * time.Hour),
 			AllowUncheckedRevocation: true,
@@ -207,7 +206,7 @@ func TestAPolicyForTheRealSGXQuote(t *testing.T) {
 		"another signer":             func(p *attest.Policy, _ *attest.Result) { p.Accept[0].Signer = make([]byte, 32) },
 		"only what is up to date":    func(p *attest.Policy, _ *attest.Result) { p.TCB = p.TCB[:1] },
 		"one advisory not tolerated": func(p *attest.Policy, _ *attest.Result) { p.Advisories = p.Advisories[1:] },
-		"a later recovery":           func(p *attest.Policy, _ *attest.Result) { p.MinTCB["evaluation"] = 14 },
+		"a later recovery":           func(p *attest.Policy, _ *attest.Result) { p.Accept[0].MinTCB["evaluation"] = 14 },
 		"fresher collateral":         func(p *attest.Policy, _ *attest.Result) { p.MaxCollateralAge = attest.Duration(time.Hour) },
 		"revocation lists":           func(p *attest.Policy, _ *attest.Result) { p.AllowUncheckedRevocation = false },
 		"another root":               func(p *attest.Policy, _ *attest.Result) { p.Roots = []attest.Digest{{1}} },

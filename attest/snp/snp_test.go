@@ -200,22 +200,22 @@ func TestAPolicyMustSayWhichVersionsAreEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := attest.Policy{
-		Accept:           []attest.Identity{{Kind: attest.KindSNP, Measurements: r.Measurements}},
+		Accept:           []attest.Identity{{Kind: attest.KindSNP, Measurements: r.Measurements, MinTCB: maps.Clone(r.TCBVersion)}},
 		Roots:            []attest.Digest{r.Root},
 		TCB:              []attest.TCBStatus{attest.TCBUnrated},
-		MinTCB:           maps.Clone(r.TCBVersion),
 		MaxCollateralAge: attest.Duration(30 * 24 * time.Hour),
 	}
 	if err := p.Judge(r, r.ReportData); err != nil {
 		t.Fatal(err)
 	}
 	for name := range r.TCBVersion {
-		p.MinTCB = maps.Clone(r.TCBVersion)
-		delete(p.MinTCB, name)
+		least := maps.Clone(r.TCBVersion)
+		p.Accept[0].MinTCB = least
+		delete(least, name)
 		if err := p.Judge(r, r.ReportData); !errors.Is(err, attest.ErrNotAcceptable) {
 			t.Errorf("%s not named: %v", name, err)
 		}
-		p.MinTCB[name] = r.TCBVersion[name] + 1
+		least[name] = r.TCBVersion[name] + 1
 		if err := p.Judge(r, r.ReportData); !errors.Is(err, attest.ErrNotAcceptable) {
 			t.Errorf("%s too old: %v", name, err)
 		}
