@@ -43,12 +43,12 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return OK
 	case !begun || errors.Is(err, ErrUsage):
-		fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", root.Name(), err, root.Name())
+		fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", root.Name(), err, cmd.CommandPath())
 		return Usage
 	default:
 		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
