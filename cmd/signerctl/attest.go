@@ -78,6 +78,7 @@ type verdict struct {
 	Acceptable bool            `json:"acceptable"`
 	Reasons    []attest.Reason `json:"reasons"`
 	Result     attest.Result   `json:"result"`
+	Claims     *attest.Claims  `json:"claims,omitzero"` // only if the evidence is bound to them
 }
 
 func (c *tool) attestVerify(f attestFlags, path string) error {
@@ -102,6 +103,9 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 		return fmt.Errorf("the evidence proves nothing: %w", err)
 	}
 	v := verdict{Acceptable: true, Result: result}
+	if f.nonce != "" && result.ReportData == want {
+		v.Claims = &ev.Claims
+	}
 	refusal := policy.Judge(result, want)
 	var reasons *attest.Refusal
 	if errors.As(refusal, &reasons) {
@@ -229,6 +233,9 @@ func (f attestFlags) expected(ev attest.Evidence) (want attest.ReportData, err e
 func verdictRows(v verdict) []table.Row {
 	r := v.Result
 	rows := []table.Row{{"kind", r.Kind}}
+	if r.Kind == attest.KindDev {
+		rows[0] = table.Row{"kind", "dev: NO HARDWARE, a test root's word"}
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Measurements)) {
 		rows = append(rows, table.Row{name, r.Measurements[name]})
 	}
@@ -262,6 +269,13 @@ func verdictRows(v verdict) []table.Row {
 		if !date.at.IsZero() {
 			rows = append(rows, table.Row{date.name, date.at.UTC().Format(time.RFC3339)})
 		}
+	}
+	if v.Claims != nil {
+		rows = append(rows,
+			table.Row{"hpke key", orNone(attest.Hex(v.Claims.HPKEKey).String())},
+			table.Row{"tls key", orNone(attest.Hex(v.Claims.TLSKey).String())},
+			table.Row{"config", fmt.Sprintf("%q", v.Claims.Config)},
+		)
 	}
 	if v.Acceptable {
 		return append(rows, table.Row{"verdict", "acceptable"})
