@@ -93,7 +93,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 func bind(host string, port uint16, which string, connections int) (*boundedListener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if err != nil {
-		return nil, fmt.Errorf("%w: choose another with --%s-listen-port, or stop what holds it", err, which)
+		return nil, fmt.Errorf("%w: choose another with --%s-listen-port (the address: --%s-listen-host), or stop what holds it", err, which, which)
 	}
 	return bounded(l, connections), nil
 }

@@ -195,7 +195,7 @@ func (c *tool) password(ctx context.Context, file string) (string, error) {
 		return "", fmt.Errorf("keystore password: %w", err)
 	}
 	if warning != "" {
-		fmt.Fprintf(c.stderr, "warning: others can read the password: %s\n", warning)
+		fmt.Fprintf(c.stderr, "warning: %s\n", warning)
 	}
 	defer clear(password)
 	return string(password), nil

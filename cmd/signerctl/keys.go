@@ -160,6 +160,6 @@ func (c *tool) printGenerated(made management.Generated) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.stderr, "%s in service, and nowhere else: keep a copy of the vault, and its passphrase apart from it.\n", count(len(made.Pubkeys)))
+	fmt.Fprintf(c.stderr, "%s in service, and nowhere else: take a backup now (signerctl backup FILE), and keep the passphrase apart from it.\n", count(len(made.Pubkeys)))
 	return nil
 }

@@ -129,7 +129,7 @@ const halfMade = "If init or restore was cut off there, and only then, remove it
 func (d Dir) Token() (string, error) {
 	text, err := os.ReadFile(d.TokenFile())
 	if err != nil {
-		return "", fmt.Errorf("read bearer token: %w", err)
+		return "", fmt.Errorf("read bearer token: %w: put a long random word in that file, mode 0600, if it is lost", err)
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" {
