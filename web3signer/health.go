@@ -8,7 +8,7 @@ import (
 
 // upcheck tells that the process is alive, whatever it can do.
 func (h *Handler) upcheck(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Vary", "Accept")
+	w.Header().Add("Vary", "Accept") // beside what CORS has put there
 	if prefersJSON(r.Header["Accept"]) {
 		httpjson.WriteJSON(w, http.StatusOK, struct {
 			Status string `json:"status"`

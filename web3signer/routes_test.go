@@ -71,6 +71,17 @@ func TestUpcheck(t *testing.T) {
 	}
 }
 
+// What stands in front of the handler varies its answers, too: CORS by the origin.
+func TestUpcheckKeepsWhatElseItsAnswerDependsOn(t *testing.T) {
+	r := newRig(t, mainnet(t), 1)
+	w := httptest.NewRecorder()
+	w.Header().Add("Vary", "Origin")
+	r.ServeHTTP(w, httptest.NewRequest("GET", "/upcheck", nil))
+	if got := strings.Join(w.Header().Values("Vary"), ", "); got != "Origin, Accept" {
+		t.Errorf("Vary: %q: a cache would give one origin's answer to another", got)
+	}
+}
+
 // TestHEADHasNoBody needs the real server, which drops it.
 func TestHEADHasNoBody(t *testing.T) {
 	r := newRig(t, mainnet(t), 1)

@@ -45,12 +45,20 @@ func RequireHost(hosts Hosts, flag string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := bareHost(r.Host)
 		if !hosts.names[host] && !toItself(r, host) {
-			WriteError(w, http.StatusForbidden, ReasonHostNotAllowed,
-				fmt.Sprintf("the signer is not known as %.100q: if it should be, start it with %s=%.100s", r.Host, flag, host))
+			WriteError(w, http.StatusForbidden, ReasonHostNotAllowed, strangeHost(r.Host, host, flag))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// strangeHost says what to do. No flag helps a request that names no host, as one
+// of HTTP/1.0 may.
+func strangeHost(sent, host, flag string) string {
+	if host == "" {
+		return fmt.Sprintf("the request does not say whom it asks: send a Host header, such as localhost, or a name given with %s", flag)
+	}
+	return fmt.Sprintf("the signer is not known as %.100q: if it should be, start it with %s=%.100s", sent, flag, host)
 }
 
 // toItself tells whether host is the address that the connection of r was made

@@ -59,9 +59,20 @@ func TestAListenerAnswersOnlyToItsNames(t *testing.T) {
 			if w.Code != tt.status || asked != (tt.status == 200) {
 				t.Errorf("status %d, passed on %t, want %d", w.Code, asked, tt.status)
 			}
-			if tt.status == 403 && (!strings.Contains(w.Body.String(), `"reason":"host_not_allowed"`) || !strings.Contains(w.Body.String(), "--some-flag=")) {
+			if tt.status == 403 && (!strings.Contains(w.Body.String(), `"reason":"host_not_allowed"`) || !strings.Contains(w.Body.String(), "--some-flag")) {
 				t.Errorf("body %s", w.Body)
 			}
 		})
+	}
+}
+
+func TestNoNameIsNotToBeListed(t *testing.T) {
+	h := httpjson.RequireHost(httpjson.NewHosts("own.example"), "--some-flag", http.NotFoundHandler())
+	r := httptest.NewRequest("GET", "/upcheck", nil)
+	r.Host = "" // as a health check of HTTP/1.0 sends it
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if body := w.Body.String(); !strings.Contains(body, "send a Host header") || strings.Contains(body, "--some-flag=") {
+		t.Errorf("an empty name cannot be listed, yet the advice is %s", body)
 	}
 }
