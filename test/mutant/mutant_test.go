@@ -41,11 +41,14 @@ var slowDisk = Edit{
 	New:  "\t\ttime.Sleep(20 * time.Millisecond)\n\t\tpayload := encode(batch)\n",
 }
 
-var mutants = []struct {
+// A mistake and the harness that is there to notice it.
+type mistake struct {
 	name    string
 	harness harness
 	edits   []Edit
-}{
+}
+
+var mistakes = []mistake{
 	{"sign before record", order, []Edit{{
 		File: "signer/signer.go",
 		Old:  "\terr = s.Guard.Record(ctx, r.Key, r.Message, root)\n",
@@ -146,12 +149,15 @@ var mutants = []struct {
 
 // TestEveryMistakeIsCaught runs each harness on sources with the mistake that it
 // is there to notice. On the true sources it is run by itself.
-func TestEveryMistakeIsCaught(t *testing.T) {
+func TestEveryMistakeIsCaught(t *testing.T) { catch(t, mistakes) }
+
+func catch(t *testing.T, all []mistake) {
+	t.Helper()
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mutants {
+	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			out := m.harness.run(t, root, write(t, t.TempDir(), root, m.edits))
 			said := regexp.MustCompile(".*(" + m.harness.says + ").*").Find(out)
