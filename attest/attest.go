@@ -102,7 +102,7 @@ func (ev Evidence) Expect(types ...string) error {
 func (ev Evidence) ExpectCollateral(required, optional []string) error {
 	for _, name := range required {
 		if len(ev.Collateral[name]) == 0 {
-			return fmt.Errorf("%w: %s did not come with the evidence", ErrCollateral, name)
+			return fmt.Errorf("%w: %s did not come with the evidence: add it to the collateral", ErrCollateral, name)
 		}
 	}
 	size := 0

@@ -161,7 +161,11 @@ func (c *tool) readEvidence(f attestFlags, path string) (attest.Evidence, error)
 		if len(f.collateral) > 0 {
 			return attest.Evidence{}, fmt.Errorf("%w: --collateral belongs to --type: evidence in JSON brings its own", cli.ErrUsage)
 		}
-		return attest.ParseEvidence(value)
+		ev, err := attest.ParseEvidence(value)
+		if err != nil {
+			return ev, fmt.Errorf("%w (if the file is what the hardware gave, say so with --type)", err)
+		}
+		return ev, nil
 	}
 	kind, ok := rawTypes[f.rawType]
 	if !ok {

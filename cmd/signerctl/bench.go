@@ -140,7 +140,10 @@ func (c *tool) benchKeys(ctx context.Context, f benchFlags) ([]bls.PublicKey, er
 	if f.burst > 0 && f.burst < len(keys) {
 		keys = keys[:f.burst]
 	}
-	if len(keys) < max(f.burst, 1) {
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s offers no keys to sign with: make some with signerctl keys generate --count N", c.url)
+	}
+	if len(keys) < f.burst {
 		return nil, fmt.Errorf("%s offers %s, fewer than --burst: make more with signerctl keys generate --count N", c.url, count(len(keys)))
 	}
 	if f.against == "" {

@@ -95,6 +95,9 @@ func Open(path string) (Dir, *eth2.Network, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil, missing(d)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return d, nil, fmt.Errorf("%w: run this as the user who owns %s, or give the folder to the signer's user with chown -R", err, path)
+	}
 	if err != nil {
 		return d, nil, err
 	}
