@@ -144,10 +144,15 @@ func TestEveryFailingCall(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
+			tried, hit := 0, 0
 			for at := 1; at <= calls; at += stride() {
 				d, r, s := disturb(t, at, way.f, way.last, lies{})
 				if s != nil {
 					wantPoisoned(t, at, s)
+				}
+				tried++
+				if s == nil || s.Err() != nil {
+					hit++
 				}
 				if err := r.check(t, d.restart()); err != nil {
 					t.Errorf("call %d: next process: %v", at, err)
@@ -155,6 +160,10 @@ func TestEveryFailingCall(t *testing.T) {
 				if err := r.check(t, d.crash(random)); err != nil {
 					t.Errorf("call %d: after a power failure: %v", at, err)
 				}
+			}
+			t.Logf("%d of %d calls failed", hit, tried)
+			if hit*10 < tried*9 {
+				t.Error("aimed badly: too few calls came that were to fail")
 			}
 		})
 	}
