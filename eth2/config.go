@@ -11,9 +11,10 @@ import (
 
 // NetworkFromConfig reads the keys of a network's config.yaml, as the
 // consensus specs define it. PRESET_BASE is required, because a wrong preset
-// gives wrong roots. A fork's version or epoch and the length of a slot that
-// are missing are those of the config that gave the preset its name. A fork at
-// FarFuture is not scheduled. Other keys are ignored.
+// gives wrong roots. So would other constants than the preset's: they are
+// refused. A fork's version or epoch and the length of a slot that are missing
+// are those of the config that gave the preset its name. A fork at FarFuture is
+// not scheduled. Other keys are ignored.
 //
 // A config.yaml names neither the genesis validators root nor the time of
 // genesis: both are zero until the caller sets them.
@@ -23,19 +24,11 @@ func NetworkFromConfig(kv map[string]string) (*Network, error) {
 
 // NetworkFromSpec is NetworkFromConfig for what names every fork that its chain
 // has scheduled, as the answer of a beacon node does: a fork without an epoch is
-// not scheduled. The constants of the preset, where kv has them, must be those of
-// this package: under others the roots are others.
+// not scheduled.
 //
 // Source: beacon-APIs apis/config/spec.yaml.
 func NetworkFromSpec(kv map[string]string) (*Network, error) {
-	n, err := networkFrom(kv, func(f ScheduledFork) bool { return f.Fork == Phase0 || f.hasEpoch(kv) })
-	if err != nil {
-		return nil, err
-	}
-	if err := n.Preset.check(kv); err != nil {
-		return nil, err
-	}
-	return n, nil
+	return networkFrom(kv, func(f ScheduledFork) bool { return f.Fork == Phase0 || f.hasEpoch(kv) })
 }
 
 // UnscheduledForks returns the forks that kv names and does not schedule. Whoever
@@ -61,6 +54,9 @@ func UnscheduledForks(kv map[string]string) ([]ForkName, error) {
 func networkFrom(kv map[string]string, known func(ScheduledFork) bool) (*Network, error) {
 	n, err := presetDefaults(kv["PRESET_BASE"])
 	if err != nil {
+		return nil, err
+	}
+	if err := n.Preset.check(kv); err != nil {
 		return nil, err
 	}
 	n.Name = cmp.Or(kv["CONFIG_NAME"], n.Name)

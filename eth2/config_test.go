@@ -82,6 +82,7 @@ func TestAConfigThatMakesNoSenseIsRefused(t *testing.T) {
 	}{
 		{"no preset", map[string]string{"PRESET_BASE": ""}, "PRESET_BASE"},
 		{"an unknown preset", map[string]string{"PRESET_BASE": "medium"}, "PRESET_BASE"},
+		{"epochs of another length than the preset's", map[string]string{"SLOTS_PER_EPOCH": "6"}, "cannot sign for such a chain"},
 		{"a version of three bytes", map[string]string{"ALTAIR_FORK_VERSION": "0x010000"}, "ALTAIR_FORK_VERSION"},
 		{"a version that YAML made a number", map[string]string{"GENESIS_FORK_VERSION": "16777216"}, "GENESIS_FORK_VERSION"},
 		{"a negative epoch", map[string]string{"DENEB_FORK_EPOCH": "-1"}, "DENEB_FORK_EPOCH"},

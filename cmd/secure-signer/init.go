@@ -34,8 +34,9 @@ func initCommand() *cobra.Command {
 		Long: `Create a data folder: its network, an empty vault and an empty journal.
 
 The network is one that is built in, or that of a config.yaml, or the one that a
-beacon node follows. What a node says is printed: compare it with a source that
-you trust, because the folder will sign for that chain and for no other.`,
+beacon node follows. What a node or a file says is printed: compare it with a
+source that you trust, because the folder will sign for that chain and for no
+other.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return initialise(cmd.Context(), f, cmd.Flags().Changed("genesis-time"), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -83,7 +84,7 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
   journal        slashing protection; never copy it to a second running signer
   api-token.txt  what signerctl and the keymanager API authenticate with
 `, f.dataDir, network.Name)
-	if f.fromBeacon != "" {
+	if _, builtin := eth2.Builtin(f.network); f.fromBeacon != "" || !builtin {
 		fmt.Fprintln(stdout, "It signs for this chain alone; compare it with a source that you trust:")
 		if err := datadir.Describe(stdout, network); err != nil {
 			return err
