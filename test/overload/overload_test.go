@@ -58,25 +58,26 @@ func TestTwiceAsMuchAsItCanDo(t *testing.T) {
 const tries = 3
 
 // urgentAreServed has everything asked at once, as when every key registers while
-// votes are due.
+// votes are due. Whatever the machine does beside, the order holds; that no block
+// is turned away takes one that does not stand still for seconds.
 func (c *crowd) urgentAreServed(t *testing.T) {
 	for try := 1; ; try++ {
 		o := c.overload(t, load{percent: [kinds]int{block: 5, vote: 25, aggregate: 25, registration: 45}})
 		ordered(t, o.midst)
-		aimed := o.midst[registration].shed >= 20
-		if steady := o.perSecond > o.capacity/2; aimed && steady {
-			if f := o.figures[block]; f.signed != f.asked || f.asked < 20 {
-				t.Errorf("%d of %d blocks were signed", f.signed, f.asked)
-			}
+		blocks := o.figures[block]
+		aimed := o.midst[registration].shed >= 20 && blocks.asked >= 20
+		served := blocks.signed == blocks.asked
+		switch slowed := o.perSecond < o.capacity/2; {
+		case aimed && served:
 			return
-		}
-		switch {
 		case try < tries:
 			t.Logf("the machine was busy with something else, or quicker than it seemed: once more")
 		case !aimed:
-			t.Fatal("too few registrations were turned away: the test aims badly")
-		default:
+			t.Fatal("too few registrations were turned away, or blocks asked for: the test aims badly")
+		case slowed && os.Getenv("CI") == "":
 			t.Skipf("the machine is busy: under load the signer did %.0f/s, and %.0f/s before", o.perSecond, o.capacity)
+		default:
+			t.Fatalf("%d of %d blocks were signed", blocks.signed, blocks.asked)
 		}
 	}
 }
