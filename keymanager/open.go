@@ -67,7 +67,7 @@ func (h *handler) openOne(ctx context.Context, held []bls.PublicKey, text, passw
 	secret, err := ks.Decrypt(password)
 	switch {
 	case errors.Is(err, keystore.ErrWrongPassword):
-		return candidate{err: fmt.Errorf("%w: passwords[i] has to open keystores[i]", err)}
+		return candidate{err: fmt.Errorf("%w for this keystore: passwords[i] has to open keystores[i]", err)}
 	case err != nil:
 		return candidate{err: err}
 	}
