@@ -68,9 +68,13 @@ func do(client *http.Client, request *http.Request) (daemon.Answer, error) {
 	return daemon.Answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Body: string(text)}, err
 }
 
+// waitTime is far beyond what anything here needs on a machine and a disk that are
+// busy with something else.
+const waitTime = 3 * time.Minute
+
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTime); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}
