@@ -84,7 +84,7 @@ short | long)
 	step "real chains" devnet "$mode"
 	;;&
 long)
-	step "oracles under the race detector" in_test go test -race -count=1 ./...
+	step "oracles under the race detector" in_test go test -race -count=1 -timeout=2h ./...
 	step "fuzz, ${FUZZTIME:=5m} each" fuzz
 	;;
 short) ;;
