@@ -82,7 +82,7 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	if f.newFile == "" { // a wrong one is noticed before anyone thinks up another
 		if err := opens(d.Vault(), old); err != nil {
-			return explain(err)
+			return advise(err, unchanged)
 		}
 	}
 	next, err := config.NewPassphrase(ctx, f.newFile, newCredential, stdin, stderr)
@@ -94,7 +94,7 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	defer clear(next)
 	if err := vault.Rewrap(d.Vault(), vault.Passphrase(old), vault.Passphrase(next)); err != nil {
-		return explain(err)
+		return advise(err, unchanged)
 	}
 	if bytes.Equal(old, next) {
 		fmt.Fprintf(stdout, "The passphrase of %s is the one that it was. The vault is written anew, without what was left of deleted keys.\n", f.dataDir)
@@ -117,9 +117,12 @@ func opens(path string, passphrase []byte) error {
 	return v.Close()
 }
 
-func explain(err error) error {
+const unchanged = "nothing was changed; give the one that the daemon is started with"
+
+// advise says what to do about a passphrase that does not open the vault.
+func advise(err error, what string) error {
 	if errors.Is(err, vault.ErrWrongPassphrase) {
-		return fmt.Errorf("%w: nothing was changed; give the one that the daemon is started with", err)
+		return fmt.Errorf("%w: %s", err, what)
 	}
 	return err
 }

@@ -124,11 +124,8 @@ func (r restorer) unpack(ctx context.Context, d datadir.Dir, b *backup.Backup, n
 		return 0, err
 	}
 	v, err := r.openVault(ctx, d)
-	if errors.Is(err, vault.ErrWrongPassphrase) {
-		return 0, fmt.Errorf("%w; a backup opens with the passphrase of the day it was taken", err)
-	}
 	if err != nil {
-		return 0, err
+		return 0, advise(err, "a backup opens with the passphrase of the day it was taken")
 	}
 	err = b.Authenticate(v.DeriveKey(backup.KeyLabel))
 	if err == nil {
@@ -203,7 +200,7 @@ func (r restorer) inFolder(ctx context.Context, restore func(datadir.Dir, *vault
 	}
 	v, err := r.openVault(ctx, d)
 	if err != nil {
-		return err
+		return advise(err, unchanged)
 	}
 	if err := errors.Join(restore(d, v, network, last), v.Close()); err != nil {
 		return err

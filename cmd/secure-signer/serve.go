@@ -119,7 +119,7 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 		log.Warn("passphrase is readable by others", "detail", warning)
 	}
 	if d.vault, err = vault.Open(d.dir.Vault(), vault.Passphrase(passphrase)); err != nil {
-		return nil, err
+		return nil, advise(err, "give the one of init, or of the last passphrase change")
 	}
 	if detail := d.vault.Recovered(); detail != "" {
 		log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
