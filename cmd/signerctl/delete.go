@@ -78,6 +78,10 @@ type deleted struct {
 	Message string        `json:"message,omitzero"`
 }
 
+// out tells whether the key was here and is out of service for certain. The file
+// has the history of such keys alone.
+func (d deleted) out() bool { return d.Status == "deleted" || d.Status == "not_active" }
+
 // deleteKeys makes the file before it deletes, and tells of success only once the
 // history is on the disk.
 func (c *tool) deleteKeys(ctx context.Context, pubs []bls.PublicKey, export string, yes bool) error {
@@ -171,7 +175,7 @@ func checkHistory(ctx context.Context, history string, keys []deleted) error {
 		return fmt.Errorf("the signer's answer is not slashing protection data: %w", err)
 	}
 	for _, k := range keys {
-		if _, named := in.byKey[k.Pubkey]; !named && (k.Status == "deleted" || k.Status == "not_active") {
+		if _, named := in.byKey[k.Pubkey]; !named && k.out() {
 			return fmt.Errorf("the signer's answer lacks the history of %v", k.Pubkey)
 		}
 	}
@@ -182,9 +186,9 @@ func checkHistory(ctx context.Context, history string, keys []deleted) error {
 func notDeleted(keys []deleted) error {
 	failed, unknown := 0, 0
 	for _, k := range keys {
-		switch k.Status {
-		case "deleted", "not_active":
-		case "not_found":
+		switch {
+		case k.out():
+		case k.Status == "not_found":
 			unknown++
 		default:
 			failed++
@@ -216,7 +220,7 @@ func (c *tool) printDeleted(keys []deleted, export string, kept bool) error {
 		rows = append(rows, table.Row{k.Pubkey, k.Status, k.Message})
 	}
 	err := c.printTable(table.Row{"key", "status", "message"}, rows)
-	if kept {
+	if kept && slices.ContainsFunc(keys, deleted.out) {
 		fmt.Fprintf(c.stderr, "Their history is in %s. Import it where the keys go, before they sign there:\n  signerctl keys import KEYSTORES --slashing-protection %s\n", export, export)
 	}
 	return err
