@@ -40,7 +40,7 @@ func (h *handler) deleteKeys(w http.ResponseWriter, r *http.Request) {
 			outcomes[i] = failure(err)
 			continue
 		}
-		h.Log.Info("key deleted", "pubkey", pub, "status", status)
+		h.Log.Info("asked to delete a key", "pubkey", pub, "status", status)
 		outcomes[i] = outcome{Status: status}
 		withHistory[pub] = status != custody.NotFound
 	}
