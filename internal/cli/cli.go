@@ -37,6 +37,7 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 		begun = true
 		return nil
 	}
+	refuseUnknownShells(root)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(config.JoinBooleans(args, config.Commands(root)...))
 	root.SetIn(stdin)
@@ -53,6 +54,19 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 	default:
 		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
 		return Failed
+	}
+}
+
+// refuseUnknownShells has a completion for no shell, or an unknown one, be a wrong
+// call. By itself cobra prints help and succeeds, and a script installs that.
+func refuseUnknownShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.RunE = func(*cobra.Command, []string) error {
+				return fmt.Errorf("%w: completion needs bash, fish, powershell or zsh", ErrUsage)
+			}
+		}
 	}
 }
 
