@@ -19,6 +19,7 @@ type Hosts struct {
 func NewHosts(own string, names ...string) Hosts {
 	h := Hosts{names: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, bareHost(own): true}}
 	for _, name := range names {
+		name = strings.TrimSpace(name) // "signer, other"
 		if name == "*" || strings.EqualFold(name, "all") {
 			h.any = true
 		}

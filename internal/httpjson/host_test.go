@@ -34,6 +34,7 @@ func TestAListenerAnswersOnlyToItsNames(t *testing.T) {
 		{"a name that is listed", []string{"signer"}, v4, "signer:9000", 200},
 		{"a name that is listed, in another case", []string{"Signer"}, v4, "sIGNER", 200},
 		{"a name that is listed with a port", []string{"signer:9000"}, v4, "signer:9001", 200},
+		{"a name that is listed after a space", []string{"a", " signer"}, v4, "signer", 200},
 		{"loopback, where another name is listed", []string{"signer"}, v4, "localhost", 200},
 		{"any name, where any may", []string{"*"}, v4, "attacker.example", 200},
 		{"any name, where all may", []string{"ALL"}, v4, "attacker.example", 200},

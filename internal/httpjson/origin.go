@@ -20,6 +20,7 @@ func ParseOrigins(list []string) (Origins, error) {
 	var o Origins
 	check := http.NewCrossOriginProtection()
 	for _, origin := range list {
+		origin = strings.TrimSpace(origin)
 		if origin == "*" || strings.EqualFold(origin, "all") {
 			o.any = true
 			continue

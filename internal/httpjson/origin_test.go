@@ -105,4 +105,9 @@ func TestOriginsAreWrittenAsBrowsersWriteThem(t *testing.T) {
 			t.Errorf("%q is taken for an origin", bad)
 		}
 	}
+	for _, list := range [][]string{{"https://a.example", " https://b.example"}, {"https://a.example", " ALL "}} {
+		if _, err := httpjson.ParseOrigins(list); err != nil {
+			t.Errorf("%q: %v: a space after a comma is no mistake", list, err)
+		}
+	}
 }
