@@ -22,6 +22,7 @@ var importPlaces = []struct {
 }{
 	{"the write of the history", "pwrite64", ""},
 	{"the fsync of the history", "fsync", ""},
+	{"the cut of the vault at its end", "ftruncate", "vault"},
 	{"the write of the key", "write", "vault"},
 	{"the fsync of the key", "fsync", "vault"},
 }
