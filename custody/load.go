@@ -83,7 +83,7 @@ func (c *Custodian) mayServe(ctx context.Context, pub bls.PublicKey) error {
 	state, err := c.Guard.State(ctx, pub)
 	switch {
 	case errors.Is(err, slashing.ErrNoRecord):
-		return fmt.Errorf("nothing is known of what it has signed: import it again with its slashing protection data: %w", err)
+		return fmt.Errorf("nothing is known of what it has signed on this network: import it again with its slashing protection data, or if it was generated here: secure-signer restore --data-dir D: %w", err)
 	case err != nil:
 		return fmt.Errorf("load the record of the key: %w", err)
 	case state.Disabled():

@@ -286,7 +286,7 @@ func TestKeysAreListedWithTheirWatermarks(t *testing.T) {
 			"disabled": false, "floors": map[string]any{},
 			"last_attestation": map[string]any{"source_epoch": "6", "target_epoch": "9223372036854775808", "signing_root": "0x01" + strings.Repeat("00", 31)},
 		}},
-		withheld.String(): {"in_service": false, "problem": "nothing is known of what it has signed: import it again with its slashing protection data: " +
+		withheld.String(): {"in_service": false, "problem": "nothing is known of what it has signed on this network: import it again with its slashing protection data, or if it was generated here: secure-signer restore --data-dir D: " +
 			"no slashing record of " + withheld.String()},
 	}
 	for _, key := range got.Keys {

@@ -210,8 +210,12 @@ func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
 	keys := d.keyring.Len()
 	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
-	if keys == 0 {
-		next = fmt.Sprintf("make keys with: %s --data-dir %s%s keys generate (or keys import FILE)", signerctl(), d.dir.Path(), d.access.signerctlFlags(api))
+	ctl := fmt.Sprintf("%s --data-dir %s%s", signerctl(), d.dir.Path(), d.access.signerctlFlags(api))
+	switch {
+	case keys < d.vault.Len():
+		next = "see why some keys do not sign: " + ctl + " keys list"
+	case keys == 0:
+		next = "make keys with: " + ctl + " keys generate (or keys import FILE)"
 	}
 	fmt.Fprintf(stdout, `
 Secure Signer %s

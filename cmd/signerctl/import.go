@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,7 @@ const (
 	statusDuplicate = "duplicate" // in service already
 	statusError     = "error"
 	statusUnknown   = "unknown" // the signer was asked, and did not answer
-	statusPending   = "pending" // the signer was not asked
+	statusPending   = "pending" // the signer was not asked, or refused the whole request
 )
 
 func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) error {
@@ -246,6 +247,11 @@ func (c *tool) send(ctx context.Context, signer *client, keys []*imported, passw
 			k.Status = statusUnknown
 		}
 		if err := sendBatch(ctx, signer, batch, password, history); err != nil {
+			if refused := new(answerError); errors.As(err, &refused) && refused.status < http.StatusInternalServerError {
+				for _, k := range batch {
+					k.Status = statusPending // nothing has changed
+				}
+			}
 			return err
 		}
 		done += len(batch)
