@@ -102,6 +102,20 @@ func TestBenchHasEveryKindSignedOnEveryNetwork(t *testing.T) {
 	}
 }
 
+// Messages that no rule orders are asked for at once, however few keys there are.
+func TestBenchBlamesFewKeysOnlyWhereTheyMatter(t *testing.T) {
+	signer := benchSigner(t, "hoodi", benchKeys(t, 1))
+	for mix, want := range map[string]bool{"randao,selection-proof": false, "randao,block": true} {
+		code, stdout, stderr := runBench(t, "--url", signer, "--connections", "2", "--mix", mix, "--duration", "50ms", "--warm-up", "0s")
+		if code != 0 {
+			t.Fatalf("%s: exit %d\n%s%s", mix, code, stdout, stderr)
+		}
+		if got := strings.Contains(stdout, "1 key cannot keep 2 connections busy"); got != want {
+			t.Errorf("%s: the note is there: %t, want %t\n%s", mix, got, want, stdout)
+		}
+	}
+}
+
 func TestBenchComparesTwoSignersAndSaysWhatItDid(t *testing.T) {
 	keys := benchKeys(t, 4)
 	first, second := benchSigner(t, "hoodi", keys), benchSigner(t, "hoodi", keys)
@@ -115,7 +129,7 @@ func TestBenchComparesTwoSignersAndSaysWhatItDid(t *testing.T) {
 		"keys     4, on hoodi in epochs from 1 (deneb)\n",
 		"load     closed loop of 8 connections, 0.1 s a round; warmed up by 0.05 s, not counted\n",
 		"signers  " + first + " and " + second + ", with the same requests; who goes first takes turns\n",
-		"note     a key votes or proposes only once its last answer is there: 4 keys do not keep 8 connections busy\n",
+		"note     a key votes or proposes only once its last answer is there: 4 keys cannot keep 8 connections busy\n",
 		"Signatures a second, first over second:",
 	} {
 		if !strings.Contains(stdout, want) {

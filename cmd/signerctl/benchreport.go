@@ -77,8 +77,8 @@ func (r *benchReport) describe(w io.Writer) {
 	if len(r.URLs) == 2 {
 		fmt.Fprintf(w, "signers  %s and %s, with the same requests; who goes first takes turns\n", r.URLs[0], r.URLs[1])
 	}
-	if r.Load == "closed" && r.Keys < r.Connections {
-		fmt.Fprintf(w, "note     a key votes or proposes only once its last answer is there: %d keys do not keep %d connections busy\n", r.Keys, r.Connections)
+	if r.Load == "closed" && r.Keys < r.Connections && r.Mix.Ordered() {
+		fmt.Fprintf(w, "note     a key votes or proposes only once its last answer is there: %s cannot keep %d connections busy\n", count(r.Keys), r.Connections)
 	}
 	fmt.Fprintln(w)
 }

@@ -107,6 +107,12 @@ func (m Mix) String() string {
 	return strings.Join(parts, ",")
 }
 
+// Ordered reports whether a key has to wait for an answer before it may ask again
+// for some of the mix.
+func (m Mix) Ordered() bool {
+	return slices.ContainsFunc(m, func(s Share) bool { return s.Kind.ordered() })
+}
+
 // pattern spreads the kinds evenly over as many requests as all weights
 // together. (Each request, every kind gains its weight, and the one that has
 // gained most is next and pays for it.)
