@@ -15,7 +15,7 @@ if [ ! -e "$data" ]; then
 		echo "Made up a passphrase and wrote it to $passphrase, beside the data folder and not in it."
 		echo "Whoever loses it loses the keys: for keys that matter, choose your own and keep it elsewhere."
 	fi
-	bin/secure-signer init --data-dir "$data" --network "${NETWORK:-hoodi}" --passphrase-file "$passphrase"
+	bin/secure-signer init --data-dir "$data" --network "${NETWORK:-hoodi}" --passphrase-file "$passphrase" | sed "/^Next: /d"
 elif [ ! -e "$passphrase" ]; then
 	echo "$data is here but $passphrase is not; start it yourself:" >&2
 	echo "  bin/secure-signer serve --data-dir $data --passphrase-file FILE" >&2
