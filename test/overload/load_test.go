@@ -23,6 +23,7 @@ type crowd struct {
 	client [kinds]*http.Client
 
 	duties [kinds]chan *duty // of keys that wait for no answer
+	best   float64           // the most that the signer has signed in a second
 }
 
 // A duty is what a key does of one kind, one message after the other.
