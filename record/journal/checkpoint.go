@@ -70,7 +70,7 @@ func (s *Store) stillOurs() error {
 	if s.lock.Holds(s.folder.dir) {
 		return nil
 	}
-	return fmt.Errorf("%s was moved or removed while it was in use: put it back before the next start (if it is gone: secure-signer restore --journal-lost)", s.folder.dir)
+	return fmt.Errorf("%s was moved or removed while it was in use: put it back before the next start (if it is gone: secure-signer restore --data-dir D --journal-lost)", s.folder.dir)
 }
 
 func (c *checkpoint) wait() error {

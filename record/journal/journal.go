@@ -57,7 +57,7 @@ var (
 	ErrLocked  = errors.New("journal in use by another process")
 )
 
-const remedy = "keep this folder as it is; an older copy has forgotten what was signed since and must not sign: \"secure-signer restore --journal-lost\" starts a new journal, in which every key begins at a floor"
+const remedy = "keep this folder as it is; an older copy has forgotten what was signed since and must not sign: \"secure-signer restore --data-dir D --journal-lost\" starts a new journal, in which every key begins at a floor"
 
 func damaged(path, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s (%s)", ErrDamaged, path, fmt.Sprintf(format, args...), remedy)

@@ -99,7 +99,7 @@ func TestCopiesMadeUnderLoadAreWholeOrRefused(t *testing.T) {
 		if !strings.Contains(stderr, "journal damaged") && !strings.Contains(stderr, "journal missing") {
 			t.Errorf("a copy by hand: exit %d, %s", code, stderr)
 		}
-		mustFailToServe(t, copied, "restore --journal-lost")
+		mustFailToServe(t, copied, "restore --data-dir D --journal-lost")
 		restore(t, copied, append(floor, "--journal-lost")...)
 	}
 	for _, folder := range append(folders, restored) {

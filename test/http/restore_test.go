@@ -162,7 +162,7 @@ func TestALostJournalIsNotTheEndOfTheKeys(t *testing.T) {
 	t.Parallel()
 	l := live(t)
 	flip(t, usedSegment(t, l.folder.Path), 0.5)
-	mustFailToServe(t, l.folder, "restore --journal-lost")
+	mustFailToServe(t, l.folder, "restore --data-dir D --journal-lost")
 	if code, _, stderr := restoreRun(t, l.folder); code != 1 || !strings.Contains(stderr, "journal damaged") {
 		t.Errorf("restore without --journal-lost: exit %d, %s", code, stderr)
 	}
