@@ -16,6 +16,9 @@ if [ ! -e "$data" ]; then
 		echo "Whoever loses it loses the keys: for keys that matter, choose your own and keep it elsewhere."
 	fi
 	bin/secure-signer init --data-dir "$data" --network "${NETWORK:-hoodi}" --passphrase-file "$passphrase" | sed "/^Next: /d"
+elif [ -n "${NETWORK:-}" ] && ! grep -qsx "network: $NETWORK" "$data/config.yaml"; then
+	echo "$data is of another network than $NETWORK: give that one a folder of its own, as with DATA=data-$NETWORK" >&2
+	exit 1
 elif [ ! -e "$passphrase" ]; then
 	echo "$data is here but $passphrase is not; start it yourself:" >&2
 	echo "  bin/secure-signer serve --data-dir $data --passphrase-file FILE" >&2

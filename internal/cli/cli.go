@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,9 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := config.Merge(cmd.Flags(), prefix, config.Commands(root)...); err != nil {
 			return err
+		}
+		for _, warning := range config.Misspelt(prefix, os.Environ(), append(config.Commands(root), cmd.Flags())...) {
+			fmt.Fprintf(stderr, "%s: warning: %s\n", root.Name(), warning)
 		}
 		begun = true
 		return nil

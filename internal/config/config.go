@@ -49,6 +49,26 @@ func Merge(flags *pflag.FlagSet, prefix string, others ...*pflag.FlagSet) error 
 	return errors.Join(errs...)
 }
 
+// Misspelt describes each variable of the environment that begins with the
+// prefix and is the name of no flag. It is no error: an orchestrator may set such
+// variables, as Kubernetes does for a service of that name, which are left out.
+// But who has misspelt one believes that it is set.
+func Misspelt(prefix string, environ []string, known ...*pflag.FlagSet) []string {
+	var found []string
+	for _, assignment := range environ {
+		name, _, _ := strings.Cut(assignment, "=")
+		rest, ours := strings.CutPrefix(name, prefix+"_")
+		if !ours || rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_") {
+			continue
+		}
+		flag := strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		if !slices.ContainsFunc(known, func(s *pflag.FlagSet) bool { return s.Lookup(flag) != nil }) {
+			found = append(found, fmt.Sprintf("the variable %s is no setting, and is not used%s", name, nearest(flag, known)))
+		}
+	}
+	return found
+}
+
 // isSetting tells what may be set anywhere from what is of the command line only.
 func isSetting(f *pflag.Flag) bool { return f.Name != FileFlag && f.Name != "help" }
 

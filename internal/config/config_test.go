@@ -154,3 +154,19 @@ func FuzzFile(f *testing.F) {
 		_, _ = networkValues(text) // hostile text must not panic
 	})
 }
+
+func TestAVariableThatIsNoSettingIsSaid(t *testing.T) {
+	environ := []string{
+		"SIGNER_LISTEN_PORT=1", "SIGNER_CONFIG=f", "PATH=/bin", "SIGNERS=2",
+		"SIGNER_LISTEN_PROT=1", "SIGNER_COLOUR=blue",
+		"SIGNER_SERVICE_HOST=10.0.0.1", "SIGNER_PORT=tcp://10.0.0.1:9000", "SIGNER_PORT_9000_TCP=tcp://10.0.0.1:9000",
+	}
+	got := Misspelt("SIGNER", environ, newFlags(new(settings)))
+	want := []string{
+		`the variable SIGNER_LISTEN_PROT is no setting, and is not used: did you mean "listen-port"?`,
+		`the variable SIGNER_COLOUR is no setting, and is not used`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
