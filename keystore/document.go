@@ -91,8 +91,18 @@ func checkDepth(text []byte) error {
 	}
 }
 
-// briefly cuts what an error of the decoder repeats of the input.
-func briefly(err error) error { return fmt.Errorf("%.200s", err.Error()) }
+// briefly cuts what an error of the decoder repeats of the input, and leaves out
+// what it says of our types.
+func briefly(err error) error {
+	var wrong *json.SemanticError
+	if errors.As(err, &wrong) && wrong.JSONPointer == "" {
+		return errors.New("the file holds no JSON object")
+	}
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%.100s: of another type than in a keystore, or malformed", wrong.JSONPointer)
+	}
+	return fmt.Errorf("%.200s", err.Error())
+}
 
 // check refuses a document whose meaning is not accepted.
 func (d *document) check() error {

@@ -108,6 +108,7 @@ func TestParseRefuses(t *testing.T) {
 	} {}`, "after top-level value"},
 		{"invalid UTF-8", scryptVector, `This`, "\xff", "UTF-8"},
 		{"a comment", scryptVector, `"version": 4`, `"version": 4 // four`, "invalid character"},
+		{"an array in its place", scryptVector, scryptVector, `[1]`, "the file holds no JSON object"},
 		{"too many bytes", scryptVector, `"version": 4`, `"version": 4` + strings.Repeat(" ", MaxSize), "65536 bytes"},
 	}
 	for _, test := range tests {
