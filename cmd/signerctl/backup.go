@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,9 @@ To use it: secure-signer restore %s --data-dir NEW
 
 // mustBeNew refuses a path where there is anything: it may be the last good backup.
 func mustBeNew(path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("there is no folder to put %s in: %w", filepath.Base(path), err)
+	}
 	_, err := os.Lstat(path)
 	if err == nil {
 		return fmt.Errorf("%s exists already, and is not overwritten: name another file, such as one with today's date", path)

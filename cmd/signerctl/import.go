@@ -188,13 +188,13 @@ func readFile(path string, limit int64) ([]byte, error) {
 
 // password reads the password of the keystores, from file or from the terminal.
 func (c *tool) password(ctx context.Context, file string) (string, error) {
-	if f, ok := c.stdin.(*os.File); file == "" && (!ok || !term.IsTerminal(int(f.Fd()))) {
-		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", cli.ErrUsage)
-	}
-	if file == "" {
+	if f, ok := c.stdin.(*os.File); file == "" && ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintln(c.stderr, "What is asked for is the keystores' password, not the passphrase of the signer.")
 	}
 	password, warning, err := config.Passphrase(ctx, file, "signerctl-keystore-password", c.stdin, c.stderr)
+	if errors.Is(err, config.ErrNoTerminal) {
+		return "", fmt.Errorf("%w: give the keystores' password with --password-file: there is no terminal to ask on", cli.ErrUsage)
+	}
 	if err != nil {
 		return "", fmt.Errorf("keystore password: %w", err)
 	}
