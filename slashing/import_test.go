@@ -104,8 +104,8 @@ func TestImportAppliesNothingOfAnInvalidFile(t *testing.T) {
 		name, text string
 		want       string // what the error tells
 	}{
-		{"nothing", ``, "EOF"},
-		{"another value than an object", `[]`, "an object is expected"},
+		{"nothing", ``, "interchange: it is empty"},
+		{"another value than an object", `[]`, "interchange: an object is expected here"},
 		{"null", `null`, "an object is expected"},
 		{"no metadata", `{"data":[` + valid + `]}`, "metadata is missing"},
 		{"metadata that are null", `{"metadata":null,"data":[` + valid + `]}`, "interchange_format_version is missing"},

@@ -101,6 +101,9 @@ func (in *interchangeReader) file() error {
 			return in.skip()
 		}
 	})
+	if err == io.EOF {
+		return errors.New("it is empty")
+	}
 	if err != nil {
 		return err
 	}
@@ -290,8 +293,11 @@ func (in *interchangeReader) decode(v any) error {
 	return err
 }
 
-// errorf says where in the file.
+// errorf says where in the file, if it is not the whole of it.
 func (in *interchangeReader) errorf(format string, args ...any) error {
+	if in.dec.StackPointer() == "" {
+		return fmt.Errorf(format, args...)
+	}
 	return fmt.Errorf("%s: %s", in.dec.StackPointer(), fmt.Sprintf(format, args...))
 }
 
