@@ -101,7 +101,7 @@ func (in *interchangeReader) file() error {
 			return in.skip()
 		}
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return errors.New("it is empty")
 	}
 	if err != nil {
