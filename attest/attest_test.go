@@ -411,3 +411,40 @@ func TestCollateralIsAllThatIsAskedForAndNoMore(t *testing.T) {
 		t.Errorf("evidence without end: %v", err)
 	}
 }
+
+func TestAnInboxOpensWhatWasSealedToItForThatUse(t *testing.T) {
+	inbox, err := NewInbox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewInbox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := SealTo(inbox.PublicKey(), []byte("use"), []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := inbox.Open([]byte("use"), sealed); err != nil || string(got) != "secret" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := inbox.Open([]byte("another use"), sealed); err == nil {
+		t.Error("opened for another use")
+	}
+	if _, err := other.Open([]byte("use"), sealed); err == nil {
+		t.Error("opened by another key")
+	}
+	for i := range sealed {
+		sealed[i] ^= 1
+		if _, err := inbox.Open([]byte("use"), sealed); err == nil {
+			t.Fatalf("opened with byte %d changed", i)
+		}
+		sealed[i] ^= 1
+	}
+	if _, err := inbox.Open([]byte("use"), nil); err == nil {
+		t.Error("opened nothing")
+	}
+	if _, err := SealTo([]byte("no key"), nil, nil); err == nil {
+		t.Error("sealed to no key")
+	}
+}

@@ -47,6 +47,9 @@ var table = map[string]rule{
 	"attest/snp":   {ours: []string{"attest"}},
 	"attest/tpm":   {ours: []string{"attest"}},
 
+	// Trusted hardware, which makes the evidence.
+	"tee": {ours: []string{"attest"}},
+
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
