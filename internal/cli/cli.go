@@ -74,10 +74,20 @@ func refuseUnknownShells(root *cobra.Command) {
 	}
 }
 
-// Release returns the version of this build, as far as the Go command knows it.
+// release is the version of a release build, set by the linker: scripts/release.sh.
+var release string
+
+// Release returns the version of this build, as far as it is known.
 func Release() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "(devel)"
 }
+
+// IsRelease reports whether this is a release build, which people rely on: it
+// refuses whatever is only for trying out.
+func IsRelease() bool { return release != "" }
