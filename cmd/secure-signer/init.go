@@ -65,7 +65,7 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 	}
 	defer clear(passphrase)
 
-	err = datadir.Create(f.dataDir, network, func(d datadir.Dir) error {
+	err = datadir.Create(f.dataDir, datadir.Settings{Network: network}, func(d datadir.Dir) error {
 		sealer := vault.Passphrase(passphrase)
 		if err := vault.Create(d.Vault(), sealer); err != nil {
 			return err

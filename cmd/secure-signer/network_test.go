@@ -71,8 +71,8 @@ func TestInitFromABeaconNode(t *testing.T) {
 			t.Errorf("stdout lacks %q:\n%s", want, &stdout)
 		}
 	}
-	_, network, err := datadir.Open("data")
-	if diff := cmp.Diff(own(), network); err != nil || diff != "" {
+	got, err := datadir.Open("data")
+	if diff := cmp.Diff(own(), got.Network); err != nil || diff != "" {
 		t.Errorf("%v, network (-want +got):\n%s", err, diff)
 	}
 }

@@ -65,7 +65,7 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	if f.dataDir == "" {
 		return fmt.Errorf("%w: passphrase change needs --data-dir", cli.ErrUsage)
 	}
-	d, _, err := datadir.Open(f.dataDir)
+	d, err := datadir.Open(f.dataDir)
 	if err != nil {
 		return err
 	}

@@ -93,16 +93,17 @@ func (r restorer) fromBackup(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	network, err := datadir.ReadConfig(b.Config)
+	settings, err := datadir.ReadConfig(b.Config)
 	if err != nil {
 		return fmt.Errorf("%s: config.yaml in it: %w", path, err)
 	}
+	network := settings.Network
 	last, err := r.lastEpoch(network, b.Taken)
 	if err != nil {
 		return err
 	}
 	var keys int
-	err = datadir.Create(r.dataDir, network, func(d datadir.Dir) error {
+	err = datadir.Create(r.dataDir, settings, func(d datadir.Dir) error {
 		keys, err = r.unpack(ctx, d, b, network, last)
 		return err
 	})
@@ -187,25 +188,25 @@ func mustBeLost(d datadir.Dir, key [32]byte) error {
 
 // inFolder opens a folder for restore, and says in the end what it means.
 func (r restorer) inFolder(ctx context.Context, restore func(datadir.Dir, *vault.Vault, *eth2.Network, eth2.Epoch) error) error {
-	d, network, err := datadir.Open(r.dataDir)
+	d, err := datadir.Open(r.dataDir)
 	if err != nil {
 		return err
 	}
 	if err := d.CheckOwner(); err != nil {
 		return err
 	}
-	last, err := r.lastEpoch(network, time.Time{})
+	last, err := r.lastEpoch(d.Network, time.Time{})
 	if err != nil {
 		return err
 	}
-	v, err := r.openVault(ctx, d)
+	v, err := r.openVault(ctx, d.Dir)
 	if err != nil {
 		return advise(err, unchanged)
 	}
-	if err := errors.Join(restore(d, v, network, last), v.Close()); err != nil {
+	if err := errors.Join(restore(d.Dir, v, d.Network, last), v.Close()); err != nil {
 		return err
 	}
-	return r.explain(network, last)
+	return r.explain(d.Network, last)
 }
 
 func (r restorer) openVault(ctx context.Context, d datadir.Dir) (*vault.Vault, error) {

@@ -51,7 +51,7 @@ func serveCommand() *cobra.Command {
 // A daemon is everything that serve opens, in the order in which it is opened.
 type daemon struct {
 	log     *slog.Logger
-	dir     datadir.Dir
+	dir     datadir.Folder
 	network *eth2.Network
 	vault   *vault.Vault
 	journal *journal.Store
@@ -101,9 +101,10 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if d.access, err = f.access.open(f.httpHost, f.metricsHost); err != nil {
 		return nil, err
 	}
-	if d.dir, d.network, err = datadir.Open(f.dataDir); err != nil {
+	if d.dir, err = datadir.Open(f.dataDir); err != nil {
 		return nil, err
 	}
+	d.network = d.dir.Network
 	if err := d.readToken(); err != nil {
 		return nil, err
 	}

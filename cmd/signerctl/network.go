@@ -40,14 +40,14 @@ func (c *tool) networkShowCommand() *cobra.Command {
 			if err := c.needDataDir(); err != nil {
 				return err
 			}
-			_, network, err := datadir.Open(c.dataDir)
+			d, err := datadir.Open(c.dataDir)
 			if err != nil {
 				return err
 			}
 			if c.json {
-				return c.printJSON(newNetworkInfo(network))
+				return c.printJSON(newNetworkInfo(d.Network))
 			}
-			return datadir.Describe(c.stdout, network)
+			return datadir.Describe(c.stdout, d.Network)
 		},
 	}
 }

@@ -45,7 +45,7 @@ func signerctl(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func newFolder(t *testing.T, n *eth2.Network) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, n, func(datadir.Dir) error { return nil }); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: n}, func(datadir.Dir) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -53,8 +53,8 @@ func newFolder(t *testing.T, n *eth2.Network) string {
 
 func mustHold(t *testing.T, path string, want *eth2.Network) {
 	t.Helper()
-	_, got, err := datadir.Open(path)
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	got, err := datadir.Open(path)
+	if diff := cmp.Diff(want, got.Network); err != nil || diff != "" {
 		t.Errorf("%v, network (-want +got):\n%s", err, diff)
 	}
 }
@@ -131,9 +131,9 @@ CAPELLA_FORK_EPOCH: 18446744073709551615
 	if diff := cmp.Diff(want, stdout); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	_, got, err := datadir.Open(path)
-	if err != nil || len(got.Forks) != 3 || got.Forks[1].Epoch != 5 || got.Forks[2].Epoch != 450 {
-		t.Errorf("%+v, %v", got, err)
+	got, err := datadir.Open(path)
+	if err != nil || len(got.Network.Forks) != 3 || got.Network.Forks[1].Epoch != 5 || got.Network.Forks[2].Epoch != 450 {
+		t.Errorf("%+v, %v", got.Network, err)
 	}
 }
 

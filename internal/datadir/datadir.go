@@ -1,5 +1,6 @@
 // Package datadir is the folder that a signer keeps everything in: which
-// network it signs for, its keys, its slashing protection and its token.
+// network it signs for, what it is bound to, its keys, its slashing protection
+// and its token.
 //
 // A folder is made once, whole, by Create. Open never makes anything: a
 // missing, half-made, damaged or foreign folder is an error that says what to
@@ -41,6 +42,22 @@ func (d Dir) TokenFile() string { return filepath.Join(d.path, "api-token.txt") 
 // At returns the parts of the folder at path, whether or not it exists.
 func At(path string) Dir { return Dir{path} }
 
+// Settings are what config.yaml says.
+type Settings struct {
+	Network *eth2.Network
+	Binding Binding
+}
+
+// Hash stands for all of it that must not change behind the back of what seals
+// the vault.
+func (s Settings) Hash() [32]byte { return s.Binding.Hash(s.Network.GenesisValidatorsRoot) }
+
+// A Folder is a data folder that was opened.
+type Folder struct {
+	Dir
+	Settings
+}
+
 // Errors of Create and Open.
 var (
 	ErrExists  = errors.New("exists already")
@@ -49,11 +66,11 @@ var (
 	ErrVersion = errors.New("data folder of another release")
 )
 
-// Create makes the folder at path for a network, with a fresh token, and calls
+// Create makes the folder at path with these settings and a fresh token, and calls
 // fill to make the vault and the journal. The file config.yaml is written
 // last: a crash leaves a folder that Open refuses as half made. If fill fails
 // nothing is left in it.
-func Create(path string, network *eth2.Network, fill func(Dir) error) error {
+func Create(path string, settings Settings, fill func(Dir) error) error {
 	d := At(path)
 	entries, err := os.ReadDir(path)
 	wasThere := err == nil
@@ -66,7 +83,7 @@ func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	config, err := encode(network)
+	config, err := encode(settings)
 	if err != nil {
 		return err
 	}
@@ -88,27 +105,27 @@ func Create(path string, network *eth2.Network, fill func(Dir) error) error {
 	return durable.SyncDir(filepath.Dir(filepath.Clean(path)))
 }
 
-// Open returns the folder at path and the network that it signs for.
-func Open(path string) (Dir, *eth2.Network, error) {
+// Open returns the folder at path.
+func Open(path string) (Folder, error) {
 	d := At(path)
 	text, err := os.ReadFile(d.Config())
 	if errors.Is(err, fs.ErrNotExist) {
-		return d, nil, missing(d)
+		return Folder{}, missing(d)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return d, nil, fmt.Errorf("%w: run this as the user who owns %s, or give the folder to the signer's user with chown -R", err, path)
+		return Folder{}, fmt.Errorf("%w: run this as the user who owns %s, or give the folder to the signer's user with chown -R", err, path)
 	}
 	if err != nil {
-		return d, nil, err
+		return Folder{}, err
 	}
-	network, err := decode(text)
+	settings, err := decode(text)
 	if errors.Is(err, ErrDamaged) {
-		return d, nil, fmt.Errorf("%s: %w; copy it from another folder, which init makes for the same network", d.Config(), err)
+		return Folder{}, fmt.Errorf("%s: %w; copy it from another folder, which init makes for the same network and platform, or go on from a backup: secure-signer restore BACKUP --data-dir NEW", d.Config(), err)
 	}
 	if err != nil {
-		return d, nil, fmt.Errorf("%s: %w", d.Config(), err)
+		return Folder{}, fmt.Errorf("%s: %w", d.Config(), err)
 	}
-	return d, network, nil
+	return Folder{d, settings}, nil
 }
 
 // missing tells a folder that never was from one that is not, or no more, one

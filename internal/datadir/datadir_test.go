@@ -65,7 +65,7 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 		{"foreign or half made", func(t *testing.T, d datadir.Dir) { remove(t, d.Config()) }, datadir.ErrMissing, "init or restore was cut off"},
 		{"emptied config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "") }, datadir.ErrDamaged, "config.yaml"},
 		{"binary config", func(t *testing.T, d datadir.Dir) { write(t, d.Config(), "\x00\x01\x02") }, datadir.ErrDamaged, "config.yaml"},
-		{"newer format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1", "format_version: 2") }, datadir.ErrVersion, `release "0.1.0" or newer`},
+		{"newer format", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "format_version: 1", "format_version: 3") }, datadir.ErrVersion, `release "0.1.0" or newer`},
 		{"edited genesis", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "genesis_time: 1", "genesis_time: 2") }, datadir.ErrDamaged, "another genesis"},
 		{"unknown network", func(t *testing.T, d datadir.Dir) { edit(t, d.Config(), "network: hoodi", "network: houdini") }, datadir.ErrDamaged, "houdini"},
 		{"unknown member", func(t *testing.T, d datadir.Dir) {
@@ -79,11 +79,11 @@ func TestAFolderThatIsNotWholeIsRefusedAndSaysWhatToDo(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data")
-			if err := datadir.Create(path, hoodi, nothing); err != nil {
+			if err := datadir.Create(path, datadir.Settings{Network: hoodi}, nothing); err != nil {
 				t.Fatal(err)
 			}
 			test.damage(t, datadir.At(path))
-			_, _, err := datadir.Open(path)
+			_, err := datadir.Open(path)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want %v and the words %q", err, test.want, test.says)
 			}
@@ -107,7 +107,7 @@ func TestNoLineOfACustomNetworkCanBeLost(t *testing.T) {
 		}
 		rest := strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
 		write(t, datadir.At(path).Config(), rest)
-		_, got, err := datadir.Open(path)
+		got, err := datadir.Open(path)
 		unscheduled := strings.Contains(line, `_EPOCH: "18446744073709551615"`)
 		switch {
 		case unscheduled: // absent says the same
@@ -115,7 +115,7 @@ func TestNoLineOfACustomNetworkCanBeLost(t *testing.T) {
 				t.Errorf("without %q: %v", line, err)
 			}
 		case !errors.Is(err, datadir.ErrDamaged):
-			t.Errorf("without %q: %v, network %v, want %v", line, err, got, datadir.ErrDamaged)
+			t.Errorf("without %q: %v, network %v, want %v", line, err, got.Network, datadir.ErrDamaged)
 		default:
 			lost++
 		}
@@ -145,11 +145,11 @@ func TestAReleasedFolderOpens(t *testing.T) {
 			}
 			path := t.TempDir()
 			write(t, datadir.At(path).Config(), string(text))
-			_, got, err := datadir.Open(path)
+			got, err := datadir.Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got.Network); diff != "" {
 				t.Errorf("network (-want +got):\n%s", diff)
 			}
 		})
@@ -172,7 +172,7 @@ func TestANetworkThatCannotBeWrittenMakesNoFolder(t *testing.T) {
 	network, _ := eth2.Builtin("mainnet")
 	network.Preset.SlotsPerEpoch = 31 // a preset is written by its name
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, network, nothing); err == nil {
+	if err := datadir.Create(path, datadir.Settings{Network: network}, nothing); err == nil {
 		t.Error("the folder would open with another network")
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -197,7 +197,7 @@ func FuzzConfig(f *testing.F) {
 		if err := os.WriteFile(d.Config(), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, network, err := datadir.Open(root)
+		got, err := datadir.Open(root)
 		if err != nil {
 			if !errors.Is(err, datadir.ErrDamaged) && !errors.Is(err, datadir.ErrVersion) {
 				t.Errorf("got %v, want one that says damage or version", err)
@@ -205,7 +205,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		path := filepath.Join(t.TempDir(), "data")
-		if err := datadir.Create(path, network, nothing); err != nil {
+		if err := datadir.Create(path, got.Settings, nothing); err != nil {
 			t.Error(err)
 		}
 	})
@@ -214,7 +214,7 @@ func FuzzConfig(f *testing.F) {
 func TestCreateNeverTouchesWhatIsThere(t *testing.T) {
 	hoodi, _ := eth2.Builtin("hoodi")
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, hoodi, nothing); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: hoodi}, nothing); err != nil {
 		t.Fatal(err)
 	}
 	before, err := datadir.At(path).Token()
@@ -222,7 +222,7 @@ func TestCreateNeverTouchesWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	filled := false
-	err = datadir.Create(path, hoodi, func(datadir.Dir) error { filled = true; return nil })
+	err = datadir.Create(path, datadir.Settings{Network: hoodi}, func(datadir.Dir) error { filled = true; return nil })
 	if !errors.Is(err, datadir.ErrExists) || filled {
 		t.Errorf("second Create: %v, filled: %t", err, filled)
 	}
@@ -232,7 +232,7 @@ func TestCreateNeverTouchesWhatIsThere(t *testing.T) {
 
 	foreign := t.TempDir()
 	write(t, filepath.Join(foreign, "thesis.tex"), "x")
-	if err := datadir.Create(foreign, hoodi, nothing); !errors.Is(err, datadir.ErrExists) {
+	if err := datadir.Create(foreign, datadir.Settings{Network: hoodi}, nothing); !errors.Is(err, datadir.ErrExists) {
 		t.Errorf("Create in a foreign folder: %v", err)
 	}
 }
@@ -245,17 +245,17 @@ func TestAFolderWhoseMakingFailedLeavesNothing(t *testing.T) {
 		return full
 	}
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, hoodi, fail); !errors.Is(err, full) {
+	if err := datadir.Create(path, datadir.Settings{Network: hoodi}, fail); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder is still there: %v", err)
 	}
 	mounted := t.TempDir()
-	if err := datadir.Create(mounted, hoodi, fail); !errors.Is(err, full) {
+	if err := datadir.Create(mounted, datadir.Settings{Network: hoodi}, fail); !errors.Is(err, full) {
 		t.Fatalf("got %v", err)
 	}
-	if err := datadir.Create(mounted, hoodi, nothing); err != nil {
+	if err := datadir.Create(mounted, datadir.Settings{Network: hoodi}, nothing); err != nil {
 		t.Errorf("a folder that was there is not left empty: %v", err)
 	}
 }
@@ -266,15 +266,15 @@ func TestAFolderWhoseMakingWasCutOffIsNotOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	func() {
 		defer func() { _ = recover() }()
-		_ = datadir.Create(path, hoodi, func(d datadir.Dir) error {
+		_ = datadir.Create(path, datadir.Settings{Network: hoodi}, func(d datadir.Dir) error {
 			write(t, d.Vault(), "half a vault")
 			panic("crash")
 		})
 	}()
-	if _, _, err := datadir.Open(path); !errors.Is(err, datadir.ErrMissing) {
+	if _, err := datadir.Open(path); !errors.Is(err, datadir.ErrMissing) {
 		t.Errorf("a half-made folder opens: %v", err)
 	}
-	err := datadir.Create(path, hoodi, nothing)
+	err := datadir.Create(path, datadir.Settings{Network: hoodi}, nothing)
 	if !errors.Is(err, datadir.ErrExists) || !strings.Contains(err.Error(), "init or restore was cut off") {
 		t.Errorf("a half-made folder is made again: %v", err)
 	}
@@ -285,7 +285,7 @@ func TestTheTokenIsLongAndPrivate(t *testing.T) {
 	seen := map[string]bool{}
 	for range 3 {
 		path := filepath.Join(t.TempDir(), "data")
-		if err := datadir.Create(path, hoodi, nothing); err != nil {
+		if err := datadir.Create(path, datadir.Settings{Network: hoodi}, nothing); err != nil {
 			t.Fatal(err)
 		}
 		d := datadir.At(path)
@@ -336,14 +336,14 @@ func edit(t *testing.T, path, from, to string) {
 func mustSurvive(t *testing.T, want *eth2.Network) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, want, nothing); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: want}, nothing); err != nil {
 		t.Fatal(err)
 	}
-	_, got, err := datadir.Open(path)
+	got, err := datadir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Network); diff != "" {
 		t.Errorf("network (-made +opened):\n%s", diff)
 	}
 }

@@ -14,11 +14,13 @@ import (
 	"github.com/secure-signer/secure-signer/eth2"
 )
 
-// formatVersion is the version of the folder as a whole, and formatRelease the
-// oldest release that reads it. Each file in the folder has its own besides.
-const (
-	formatVersion = 1
-	formatRelease = "0.1.0"
+// The versions of the folder as a whole, each with the oldest release that reads
+// it. Each file in the folder has its own besides. Only a folder that is bound to
+// something has version 2: a release that does not know a Binding would sign
+// without what the folder asks for.
+var (
+	plainFormat = format{1, "0.1.0"}
+	boundFormat = format{2, "0.2.0"}
 )
 
 // format is the part of config.yaml that has the same shape in every version.
@@ -35,49 +37,70 @@ type config struct {
 	GenesisValidatorsRoot string            `yaml:"genesis_validators_root"`
 	GenesisTime           *uint64           `yaml:"genesis_time"` // 0 is unknown, absent is lost
 	Spec                  map[string]string `yaml:"spec,omitempty"`
+	BoundTo               *binding          `yaml:"bound_to,omitempty"`
 }
 
 const header = "# Secure Signer's data folder. Made by init; not meant to be edited.\n"
 
-func encode(n *eth2.Network) ([]byte, error) {
+func encode(s Settings) ([]byte, error) {
+	n := s.Network
 	c := config{
-		Format:                format{formatVersion, formatRelease},
+		Format:                plainFormat,
 		Network:               n.Name,
 		GenesisValidatorsRoot: n.GenesisValidatorsRoot.String(),
 		GenesisTime:           &n.GenesisTime,
+		BoundTo:               s.Binding.toFile(),
+	}
+	if c.BoundTo != nil {
+		c.Format = boundFormat
 	}
 	if builtin, ok := eth2.Builtin(n.Name); !ok || !reflect.DeepEqual(builtin, n) {
 		c.Spec = spec(n)
 	}
 	text, err := yaml.Marshal(c)
 	if err != nil {
-		return nil, fmt.Errorf("write network: %w", err)
+		return nil, fmt.Errorf("write config.yaml: %w", err)
 	}
 	text = append([]byte(header), text...)
-	// A network that came back otherwise would have other signing roots.
-	if back, err := decode(text); err != nil || !reflect.DeepEqual(back, n) {
-		return nil, fmt.Errorf("write network: %q cannot be written so that it is read back the same: %v", n.Name, err)
+	// A network that came back otherwise would have other signing roots, and a
+	// vault would not open under another binding.
+	back, err := decode(text)
+	switch {
+	case err == nil && reflect.DeepEqual(back, s):
+		return text, nil
+	case err == nil && reflect.DeepEqual(back.Network, n), errors.Is(err, errBinding):
+		return nil, fmt.Errorf("write config.yaml: what the folder is bound to cannot be written so that it is read back the same: %v", err)
 	}
-	return text, nil
+	return nil, fmt.Errorf("write config.yaml: network %q cannot be written so that it is read back the same: %v", n.Name, err)
 }
 
-func decode(text []byte) (*eth2.Network, error) {
+// errBinding marks what is wrong with bound_to.
+var errBinding = errors.New("bound_to")
+
+func decode(text []byte) (Settings, error) {
 	var f format
 	if err := yaml.Unmarshal(text, &f); err != nil || f.Version == 0 {
-		return nil, fmt.Errorf("%w: it has no format_version", ErrDamaged)
+		return Settings{}, fmt.Errorf("%w: it has no format_version", ErrDamaged)
 	}
-	if f.Version != formatVersion {
-		return nil, fmt.Errorf("%w: it has format %d, this release reads format %d: use release %q or newer", ErrVersion, f.Version, formatVersion, f.Release)
+	if f.Version != plainFormat.Version && f.Version != boundFormat.Version {
+		return Settings{}, fmt.Errorf("%w: it has format %d, this release reads formats %d and %d: use release %q or newer", ErrVersion, f.Version, plainFormat.Version, boundFormat.Version, f.Release)
 	}
 	var c config
 	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&c); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, yaml.FormatError(err, false, false))
+		return Settings{}, fmt.Errorf("%w: %s", ErrDamaged, yaml.FormatError(err, false, false))
+	}
+	if (c.BoundTo != nil) != (f.Version == boundFormat.Version) {
+		return Settings{}, fmt.Errorf("%w: %w: format %d has it, format %d does not, and this is format %d: was config.yaml edited?", ErrDamaged, errBinding, boundFormat.Version, plainFormat.Version, f.Version)
+	}
+	b, err := c.BoundTo.parse()
+	if err != nil {
+		return Settings{}, fmt.Errorf("%w: %w: %w", ErrDamaged, errBinding, err)
 	}
 	n, err := c.network()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return Settings{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return n, nil
+	return Settings{n, b}, nil
 }
 
 // network returns the network that c describes.

@@ -97,11 +97,33 @@ func sameChain(pinned, said *eth2.Network) error {
 // pinned and returns the next, or nil to leave the file as it is. A crash leaves
 // the old file or the new one. Nothing else in the folder is touched.
 func Update(path string, change func(*eth2.Network) (*eth2.Network, error)) error {
-	d := At(path)
-	if _, _, err := Open(path); err != nil { // says what to do where there is no folder
+	return update(path, func(f Folder) (*Settings, error) {
+		next, err := change(f.Network)
+		if next == nil || err != nil {
+			return nil, err
+		}
+		return &Settings{next, f.Binding}, nil
+	})
+}
+
+// Rebind changes what the folder at path is bound to, as Update changes its network.
+// Change may do what must be done before the file says so.
+func Rebind(path string, change func(Folder) (Binding, error)) error {
+	return update(path, func(f Folder) (*Settings, error) {
+		next, err := change(f)
+		if err != nil {
+			return nil, err
+		}
+		return &Settings{f.Network, next}, nil
+	})
+}
+
+func update(path string, change func(Folder) (*Settings, error)) error {
+	f, err := Open(path) // says what to do where there is no folder
+	if err != nil {
 		return err
 	}
-	if err := d.CheckOwner(); err != nil {
+	if err := f.CheckOwner(); err != nil {
 		return err
 	}
 	lock, err := durable.TryLockDir(path)
@@ -109,17 +131,16 @@ func Update(path string, change func(*eth2.Network) (*eth2.Network, error)) erro
 		return fmt.Errorf("lock %s: %w: is it being updated already?", path, err)
 	}
 	defer lock.Unlock()
-	_, pinned, err := Open(path)
-	if err != nil {
+	if f, err = Open(path); err != nil {
 		return err
 	}
-	next, err := change(pinned)
+	next, err := change(f)
 	if next == nil || err != nil {
 		return err
 	}
-	text, err := encode(next)
+	text, err := encode(*next)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(d.Config(), text, 0o600)
+	return durable.WriteFile(f.Config(), text, 0o600)
 }

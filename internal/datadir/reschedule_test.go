@@ -141,7 +141,7 @@ func TestOnlyAForkThatHasNotBegunCanChange(t *testing.T) {
 
 func TestUpdateReplacesTheNetworkAndNothingElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, devnet(), func(d datadir.Dir) error { return os.WriteFile(d.Vault(), []byte("keys"), 0o600) }); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: devnet()}, func(d datadir.Dir) error { return os.WriteFile(d.Vault(), []byte("keys"), 0o600) }); err != nil {
 		t.Fatal(err)
 	}
 	others := func() string {
@@ -166,8 +166,8 @@ func TestUpdateReplacesTheNetworkAndNothingElse(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, got, err := datadir.Open(path)
-	if diff := cmp.Diff(next, got); err != nil || diff != "" {
+	got, err := datadir.Open(path)
+	if diff := cmp.Diff(next, got.Network); err != nil || diff != "" {
 		t.Errorf("%v, network (-want +got):\n%s", err, diff)
 	}
 	if others() != before {
@@ -181,7 +181,7 @@ func TestUpdateReplacesTheNetworkAndNothingElse(t *testing.T) {
 
 func TestAnUpdateThatIsNotMadeChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, devnet(), nothing); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: devnet()}, nothing); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(datadir.At(path).Config())
@@ -240,7 +240,7 @@ func TestNobodyButTheOwnerReplacesAFile(t *testing.T) {
 		t.Skip("only root can give a file away")
 	}
 	path := filepath.Join(t.TempDir(), "data")
-	if err := datadir.Create(path, devnet(), nothing); err != nil {
+	if err := datadir.Create(path, datadir.Settings{Network: devnet()}, nothing); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(datadir.At(path).Config(), 4711, -1); err != nil {

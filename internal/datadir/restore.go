@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/durable"
 )
 
-// ReadConfig returns the network of a config.yaml that lies elsewhere than in a
+// ReadConfig returns the settings of a config.yaml that lies elsewhere than in a
 // folder.
-func ReadConfig(text []byte) (*eth2.Network, error) { return decode(text) }
+func ReadConfig(text []byte) (Settings, error) { return decode(text) }
 
 // ReplaceJournal puts the journal that fill makes in the place of the folder's. The
 // old one, if there is one, is kept beside it under a name with the time, which is

@@ -18,7 +18,7 @@ func oldJournal(t *testing.T) datadir.Dir {
 	t.Helper()
 	hoodi, _ := eth2.Builtin("hoodi")
 	path := filepath.Join(t.TempDir(), "data")
-	err := datadir.Create(path, hoodi, func(d datadir.Dir) error { return fill("old")(d.Journal()) })
+	err := datadir.Create(path, datadir.Settings{Network: hoodi}, func(d datadir.Dir) error { return fill("old")(d.Journal()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,169 @@
+package datadir
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/secure-signer/secure-signer/eth2"
+)
+
+// A Binding is what a folder is tied to beyond its network. Its zero value is a
+// folder on a plain host: sealed by a passphrase, with no horizon, handed over to
+// nobody.
+//
+// Whoever owns the machine can edit config.yaml. Where trusted hardware seals the
+// vault it seals it under Hash, so that an edited folder does not open.
+type Binding struct {
+	Platform string // the trusted hardware that seals the vault; empty is none
+	Horizon  Horizon
+	Release  Release
+}
+
+// A Horizon names the keeper of what any copy of this signer may have signed.
+type Horizon struct {
+	Kind     string // empty is none
+	Identity []byte // one JSON object, public: which keeper it is; written and read by the keeper alone, kept byte by byte
+}
+
+// A Release says whose leave another version of the program needs to take the
+// folder over: Threshold of the Keys. None means that it never can.
+type Release struct {
+	Threshold int
+	Keys      []ed25519.PublicKey
+}
+
+// MaxReleaseKeys bounds Release.Keys.
+const MaxReleaseKeys = 32
+
+// IsZero reports whether the folder is tied to nothing.
+func (b Binding) IsZero() bool {
+	return b.Platform == "" && b.Horizon.Kind == "" && len(b.Horizon.Identity) == 0 && b.Release.Threshold == 0 && len(b.Release.Keys) == 0
+}
+
+// bindingDomain changes with the order or the meaning of what Hash hashes.
+const bindingDomain = "secure-signer binding v1"
+
+// Hash stands for the chain, the horizon and the release keys, for what seals the
+// vault: SHA-256 over domain, genesis validators root, the horizon's kind and
+// identity, the threshold and the keys in ascending order, each preceded by its
+// length as 8 bytes, big-endian. The platform is not in it: each seals with a key
+// of its own.
+func (b Binding) Hash(genesis eth2.Root) [32]byte {
+	parts := [][]byte{
+		[]byte(bindingDomain), genesis[:], []byte(b.Horizon.Kind), b.Horizon.Identity,
+		binary.BigEndian.AppendUint64(nil, uint64(b.Release.Threshold)),
+	}
+	keys := slices.Clone(b.Release.Keys)
+	slices.SortFunc(keys, func(a, b ed25519.PublicKey) int { return bytes.Compare(a, b) })
+	for _, key := range keys {
+		parts = append(parts, key)
+	}
+	h := sha256.New()
+	for _, part := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// binding is Binding in config.yaml.
+type binding struct {
+	Platform string   `yaml:"platform,omitempty"`
+	Horizon  *horizon `yaml:"horizon,omitempty"`
+	Release  *release `yaml:"release,omitempty"`
+}
+
+type horizon struct {
+	Kind     string `yaml:"kind"`
+	Identity string `yaml:"identity"`
+}
+
+type release struct {
+	Threshold int      `yaml:"threshold"`
+	Keys      []string `yaml:"keys"`
+}
+
+// toFile returns b as it is written, or nil for the zero value.
+func (b Binding) toFile() *binding {
+	if b.IsZero() {
+		return nil
+	}
+	f := &binding{Platform: b.Platform}
+	if b.Horizon.Kind != "" || len(b.Horizon.Identity) > 0 {
+		f.Horizon = &horizon{b.Horizon.Kind, string(b.Horizon.Identity)}
+	}
+	if b.Release.Threshold != 0 || len(b.Release.Keys) > 0 {
+		f.Release = &release{Threshold: b.Release.Threshold}
+		for _, key := range b.Release.Keys {
+			f.Release.Keys = append(f.Release.Keys, "0x"+hex.EncodeToString(key))
+		}
+	}
+	return f
+}
+
+// parse returns the Binding that f describes.
+func (f *binding) parse() (Binding, error) {
+	var b Binding
+	if f == nil {
+		return b, nil
+	}
+	b.Platform = f.Platform
+	if f.Horizon != nil {
+		b.Horizon = Horizon{f.Horizon.Kind, []byte(f.Horizon.Identity)}
+		if f.Horizon.Kind == "" || !isObject(b.Horizon.Identity) {
+			return Binding{}, errors.New("horizon: needs a kind, and an identity that is one JSON object")
+		}
+	}
+	if f.Release != nil {
+		b.Release.Threshold = f.Release.Threshold
+		for _, text := range f.Release.Keys {
+			key, err := ParseReleaseKey(text)
+			if err != nil {
+				return Binding{}, fmt.Errorf("release keys: %w", err)
+			}
+			b.Release.Keys = append(b.Release.Keys, key)
+		}
+		if err := b.Release.check(); err != nil {
+			return Binding{}, err
+		}
+	}
+	if b.IsZero() {
+		return Binding{}, errors.New("bound_to: it names nothing")
+	}
+	return b, nil
+}
+
+func isObject(text []byte) bool {
+	return json.Valid(text) && text[0] == '{'
+}
+
+// check refuses a rule that nobody could meet, or that one key could meet alone by
+// standing there twice.
+func (r Release) check() error {
+	if len(r.Keys) > MaxReleaseKeys || r.Threshold < 1 || r.Threshold > len(r.Keys) {
+		return fmt.Errorf("release keys: a threshold of %d does not fit %d keys: it is between 1 and their number, at most %d", r.Threshold, len(r.Keys), MaxReleaseKeys)
+	}
+	for i, key := range r.Keys {
+		if slices.ContainsFunc(r.Keys[:i], func(k ed25519.PublicKey) bool { return k.Equal(key) }) {
+			return fmt.Errorf("release keys: 0x%x stands there twice", []byte(key))
+		}
+	}
+	return nil
+}
+
+// ParseReleaseKey reads an Ed25519 public key: 64 hex digits, after 0x or not.
+func ParseReleaseKey(text string) (ed25519.PublicKey, error) {
+	key, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("%q is no Ed25519 public key: want 0x and 64 hex digits", text)
+	}
+	return key, nil
+}
