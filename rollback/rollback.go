@@ -30,10 +30,7 @@
 // it: Briongos et al., "No Forking Way", 2023.
 package rollback
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // A Counter is a number outside of the host's power. It only rises, by one at a
 // time.
@@ -89,12 +86,16 @@ type Memos interface {
 
 var (
 	// ErrNotOwned means that this copy may not sign in that epoch, as another may.
-	ErrNotOwned = errors.New("this signer does not own the epoch")
-
+	ErrNotOwned error = &refusal{"horizon_not_owned", "this signer does not own the epoch"}
 	// ErrSource means that a vote might surround, or be surrounded by, one of
 	// another copy.
-	ErrSource = errors.New("the source may conflict with what another copy has signed")
-
+	ErrSource error = &refusal{"horizon_source", "the source may conflict with what another copy has signed"}
 	// ErrStopped means that this copy has stopped, or must, for good.
-	ErrStopped = errors.New("this signer signs no more")
+	ErrStopped error = &refusal{"horizon_not_owned", "this signer signs no more"}
 )
+
+// A refusal is an error that knows its reason, of those that package signer lists.
+type refusal struct{ reason, text string }
+
+func (r *refusal) Error() string  { return r.text }
+func (r *refusal) Reason() string { return r.reason }

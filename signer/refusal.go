@@ -24,6 +24,7 @@ const (
 	ReasonKeyDisabled       Reason = "key_disabled"
 	ReasonNoRecord          Reason = "no_record"
 	ReasonForeignChain      Reason = "foreign_chain"
+	ReasonHorizonSource     Reason = "horizon_source"
 
 	// The request is not one that can be signed.
 	ReasonMalformedRequest    Reason = "malformed_request"
@@ -40,6 +41,7 @@ const (
 
 	// The signer cannot sign safely just now.
 	ReasonStoreUnavailable Reason = "store_unavailable"
+	ReasonHorizonNotOwned  Reason = "horizon_not_owned"
 	ReasonLoading          Reason = "loading"
 	ReasonShuttingDown     Reason = "shutting_down"
 	ReasonOverloaded       Reason = "overloaded"
@@ -52,11 +54,11 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonDoubleBlock, ReasonDoubleVote, ReasonSurroundVote, ReasonBelowWatermark,
 		ReasonBelowFloor, ReasonSourceAfterTarget, ReasonTooFarFuture, ReasonHighWatermark, ReasonKeyDisabled,
-		ReasonNoRecord, ReasonForeignChain,
+		ReasonNoRecord, ReasonForeignChain, ReasonHorizonSource,
 		ReasonMalformedRequest, ReasonBodyTooLarge, ReasonInvalidMessage, ReasonUnknownFork,
 		ReasonSigningRootMismatch, ReasonPubkeyMismatch,
 		ReasonKindNotAllowed, ReasonKeyNotAllowed, ReasonKeyNotFound,
-		ReasonStoreUnavailable, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonClientGone, ReasonInternal,
+		ReasonStoreUnavailable, ReasonHorizonNotOwned, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonClientGone, ReasonInternal,
 	}
 }
 

@@ -14,7 +14,8 @@
 //
 // # Not guaranteed
 //
-//   - That a store which was rolled back or copied by its owner is noticed.
+//   - That a store which was rolled back or copied by its owner is noticed:
+//     that is what Epochs are for.
 //   - That every harmless message is allowed. Only the newest block and vote are
 //     remembered (EIP-3076, "minimal" strategy): an older message is refused,
 //     although it may conflict with nothing.
@@ -49,6 +50,8 @@ type Config struct {
 
 	HighWatermark HighWatermark // nothing at or past it is signed
 
+	Epochs Epochs // nil owns every epoch: no other copy of the store ever signs
+
 	Now func() time.Time // nil is time.Now
 }
 
@@ -62,6 +65,7 @@ const DefaultMaxFutureEpochs = 1
 type Guard struct {
 	store   record.Store
 	network *eth2.Network
+	epochs  Epochs
 	now     func() time.Time
 
 	maxFutureEpochs uint64
@@ -74,8 +78,11 @@ func New(store record.Store, cfg Config) *Guard {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Epochs == nil {
+		cfg.Epochs = everyEpoch{}
+	}
 	return &Guard{
-		store: store, network: cfg.Network, now: cfg.Now,
+		store: store, network: cfg.Network, epochs: cfg.Epochs, now: cfg.Now,
 		maxFutureEpochs: cfg.MaxFutureEpochs, unbounded: cfg.Unbounded,
 		highWatermark: cfg.HighWatermark,
 	}
@@ -84,6 +91,10 @@ func New(store record.Store, cfg Config) *Guard {
 // Record returns nil once m, whose signing root is root, may be signed with pub:
 // its record is durable, and forbids whatever conflicts with m. Kinds of message
 // that cannot be slashed need no record.
+//
+// Whether this copy of the store may sign in that epoch at all is asked before
+// the store is, for a message that was signed before as for a new one: another
+// copy may have signed there since.
 //
 // It returns a *Refusal if m must not be signed. After any other error nothing
 // may be signed either, and m may have been recorded or not: only m itself is
@@ -101,6 +112,11 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 		if err := g.checkClock("block", g.network.EpochOf(slot)); err != nil {
 			return err
 		}
+		recorded, err := g.epochs.Propose(ctx, uint64(g.network.EpochOf(slot)))
+		if err != nil {
+			return notOwned(err)
+		}
+		defer recorded()
 		return g.sign(ctx, pub, func(s State) (State, error) { return s.Propose(slot, root) })
 	case *eth2.Attestation:
 		source, target := m.Data.Source.Epoch, m.Data.Target.Epoch
@@ -110,6 +126,11 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 		if err := g.checkClock("attestation target", target); err != nil {
 			return err
 		}
+		recorded, err := g.epochs.Attest(ctx, uint64(source), uint64(target))
+		if err != nil {
+			return notOwned(err)
+		}
+		defer recorded()
 		return g.sign(ctx, pub, func(s State) (State, error) { return s.Attest(source, target, root) })
 	default:
 		return nil

@@ -92,10 +92,9 @@ func TestARefusalWritesNothing(t *testing.T) {
 	}
 }
 
-// A kind that is new to eth2 fails this test until somebody has decided whether
-// it can be slashed.
-func TestOnlyKindsThatCanBeSlashedTouchTheStore(t *testing.T) {
-	messages := map[eth2.Kind]eth2.Message{
+// oneOfEach kind of message.
+func oneOfEach() map[eth2.Kind]eth2.Message {
+	return map[eth2.Kind]eth2.Message{
 		eth2.KindAttestation:                 vote(1, 2, 1).typed(),
 		eth2.KindBlock:                       block(1, 1).typed(),
 		eth2.KindAggregationSlot:             &eth2.AggregationSlot{},
@@ -113,6 +112,12 @@ func TestOnlyKindsThatCanBeSlashedTouchTheStore(t *testing.T) {
 		eth2.KindProposerPreferences:         &eth2.ProposerPreferences{},
 		eth2.KindBuilderRequestAuth:          &eth2.BuilderRequestAuth{},
 	}
+}
+
+// A kind that is new to eth2 fails this test until somebody has decided whether
+// it can be slashed.
+func TestOnlyKindsThatCanBeSlashedTouchTheStore(t *testing.T) {
+	messages := oneOfEach()
 	for _, kind := range eth2.Kinds() {
 		t.Run(kind.String(), func(t *testing.T) {
 			m, ok := messages[kind]

@@ -48,7 +48,8 @@ func (r *Refusal) Error() string { return r.err.Error() }
 
 // Reason returns the machine-readable cause: double_block, double_vote,
 // surround_vote, below_watermark, below_floor, source_after_target,
-// too_far_future, high_watermark, key_disabled or no_record.
+// too_far_future, high_watermark, key_disabled, no_record, or one that Epochs
+// have given.
 func (r *Refusal) Reason() string { return r.reason }
 
 // Unwrap makes every Refusal ErrSlashable.

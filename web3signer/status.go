@@ -22,6 +22,7 @@ var statuses = map[signer.Reason]int{
 	signer.ReasonKeyDisabled:       http.StatusPreconditionFailed,
 	signer.ReasonNoRecord:          http.StatusPreconditionFailed,
 	signer.ReasonForeignChain:      http.StatusPreconditionFailed,
+	signer.ReasonHorizonSource:     http.StatusPreconditionFailed,
 
 	signer.ReasonMalformedRequest:    http.StatusBadRequest,
 	signer.ReasonBodyTooLarge:        http.StatusRequestEntityTooLarge,
@@ -35,6 +36,7 @@ var statuses = map[signer.Reason]int{
 	signer.ReasonKeyNotFound:    http.StatusNotFound,
 
 	signer.ReasonStoreUnavailable: http.StatusServiceUnavailable,
+	signer.ReasonHorizonNotOwned:  http.StatusServiceUnavailable,
 	signer.ReasonLoading:          http.StatusServiceUnavailable,
 	signer.ReasonShuttingDown:     http.StatusServiceUnavailable,
 	signer.ReasonOverloaded:       http.StatusServiceUnavailable,

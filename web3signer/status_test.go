@@ -17,12 +17,12 @@ import (
 // wire is the status of every reason, as clients were told.
 var wire = map[signer.Reason]int{
 	"double_block": 412, "double_vote": 412, "surround_vote": 412, "below_watermark": 412, "below_floor": 412,
-	"source_after_target": 412, "too_far_future": 412, "high_watermark": 412, "key_disabled": 412, "no_record": 412, "foreign_chain": 412,
+	"source_after_target": 412, "too_far_future": 412, "high_watermark": 412, "key_disabled": 412, "no_record": 412, "foreign_chain": 412, "horizon_source": 412,
 	"malformed_request": 400, "invalid_message": 400, "unknown_fork": 400, "signing_root_mismatch": 400, "pubkey_mismatch": 400,
 	"body_too_large":   413,
 	"kind_not_allowed": 403, "key_not_allowed": 403,
 	"key_not_found":     404,
-	"store_unavailable": 503, "loading": 503, "shutting_down": 503, "overloaded": 503,
+	"store_unavailable": 503, "horizon_not_owned": 503, "loading": 503, "shutting_down": 503, "overloaded": 503,
 	"client_gone": 503, "internal": 500,
 }
 

@@ -63,7 +63,7 @@ func (a *aliases) Collect(out chan<- prometheus.Metric) {
 		{a.permittedSigns, float64(signed.count)},
 		{a.preventedSigns, refused(signer.ReasonDoubleBlock, signer.ReasonDoubleVote, signer.ReasonSurroundVote,
 			signer.ReasonBelowWatermark, signer.ReasonBelowFloor, signer.ReasonSourceAfterTarget,
-			signer.ReasonTooFarFuture, signer.ReasonHighWatermark, signer.ReasonKeyDisabled, signer.ReasonNoRecord, signer.ReasonForeignChain)},
+			signer.ReasonTooFarFuture, signer.ReasonHighWatermark, signer.ReasonKeyDisabled, signer.ReasonNoRecord, signer.ReasonForeignChain, signer.ReasonHorizonSource)},
 		{a.missing, refused(signer.ReasonKeyNotFound)},
 		{a.malformed, refused(signer.ReasonMalformedRequest)},
 	}
