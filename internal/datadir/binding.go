@@ -23,14 +23,16 @@ import (
 // vault it seals it under Hash, so that an edited folder does not open.
 type Binding struct {
 	Platform string // the trusted hardware that seals the vault; empty is none
-	Horizon  Horizon
+	Sealing  Keeper // of the sealing key, where the hardware has none of its own
+	Horizon  Keeper // of what any copy of this signer may have signed
 	Release  Release
 }
 
-// A Horizon names the keeper of what any copy of this signer may have signed.
-type Horizon struct {
-	Kind     string // empty is none
-	Identity []byte // one JSON object, public: which keeper it is; written and read by the keeper alone, kept byte by byte
+// A Keeper is somebody outside who keeps what the folder cannot: whoever could put
+// another in its place would have what it keeps. Its zero value is none.
+type Keeper struct {
+	Kind     string
+	Identity []byte // one JSON object, public: which one it is; written and read by its package alone, kept byte by byte
 }
 
 // A Release says whose leave another version of the program needs to take the
@@ -45,20 +47,25 @@ const MaxReleaseKeys = 32
 
 // IsZero reports whether the folder is tied to nothing.
 func (b Binding) IsZero() bool {
-	return b.Platform == "" && b.Horizon.Kind == "" && len(b.Horizon.Identity) == 0 && b.Release.Threshold == 0 && len(b.Release.Keys) == 0
+	return b.Platform == "" && b.Sealing.isZero() && b.Horizon.isZero() && b.Release.isZero()
 }
+
+func (k Keeper) isZero() bool  { return k.Kind == "" && len(k.Identity) == 0 }
+func (r Release) isZero() bool { return r.Threshold == 0 && len(r.Keys) == 0 }
 
 // bindingDomain changes with the order or the meaning of what Hash hashes.
 const bindingDomain = "secure-signer binding v1"
 
-// Hash stands for the chain, the horizon and the release keys, for what seals the
-// vault: SHA-256 over domain, genesis validators root, the horizon's kind and
-// identity, the threshold and the keys in ascending order, each preceded by its
-// length as 8 bytes, big-endian. The platform is not in it: each seals with a key
-// of its own.
+// Hash stands for the chain, the keepers and the release keys, for what seals the
+// vault: SHA-256 over domain, genesis validators root, kind and identity of the
+// sealing key's keeper and of the horizon, the threshold and the keys in ascending
+// order, each preceded by its length as 8 bytes, big-endian. The platform is not in
+// it: each seals with a key of its own.
 func (b Binding) Hash(genesis eth2.Root) [32]byte {
 	parts := [][]byte{
-		[]byte(bindingDomain), genesis[:], []byte(b.Horizon.Kind), b.Horizon.Identity,
+		[]byte(bindingDomain), genesis[:],
+		[]byte(b.Sealing.Kind), b.Sealing.Identity,
+		[]byte(b.Horizon.Kind), b.Horizon.Identity,
 		binary.BigEndian.AppendUint64(nil, uint64(b.Release.Threshold)),
 	}
 	keys := slices.Clone(b.Release.Keys)
@@ -77,11 +84,12 @@ func (b Binding) Hash(genesis eth2.Root) [32]byte {
 // binding is Binding in config.yaml.
 type binding struct {
 	Platform string   `yaml:"platform,omitempty"`
-	Horizon  *horizon `yaml:"horizon,omitempty"`
+	Sealing  *keeper  `yaml:"sealing,omitempty"`
+	Horizon  *keeper  `yaml:"horizon,omitempty"`
 	Release  *release `yaml:"release,omitempty"`
 }
 
-type horizon struct {
+type keeper struct {
 	Kind     string `yaml:"kind"`
 	Identity string `yaml:"identity"`
 }
@@ -96,11 +104,8 @@ func (b Binding) toFile() *binding {
 	if b.IsZero() {
 		return nil
 	}
-	f := &binding{Platform: b.Platform}
-	if b.Horizon.Kind != "" || len(b.Horizon.Identity) > 0 {
-		f.Horizon = &horizon{b.Horizon.Kind, string(b.Horizon.Identity)}
-	}
-	if b.Release.Threshold != 0 || len(b.Release.Keys) > 0 {
+	f := &binding{Platform: b.Platform, Sealing: b.Sealing.toFile(), Horizon: b.Horizon.toFile()}
+	if !b.Release.isZero() {
 		f.Release = &release{Threshold: b.Release.Threshold}
 		for _, key := range b.Release.Keys {
 			f.Release.Keys = append(f.Release.Keys, "0x"+hex.EncodeToString(key))
@@ -115,12 +120,13 @@ func (f *binding) parse() (Binding, error) {
 	if f == nil {
 		return b, nil
 	}
+	var err error
 	b.Platform = f.Platform
-	if f.Horizon != nil {
-		b.Horizon = Horizon{f.Horizon.Kind, []byte(f.Horizon.Identity)}
-		if f.Horizon.Kind == "" || !isObject(b.Horizon.Identity) {
-			return Binding{}, errors.New("horizon: needs a kind, and an identity that is one JSON object")
-		}
+	if b.Sealing, err = f.Sealing.parse(); err != nil {
+		return Binding{}, fmt.Errorf("sealing: %w", err)
+	}
+	if b.Horizon, err = f.Horizon.parse(); err != nil {
+		return Binding{}, fmt.Errorf("horizon: %w", err)
 	}
 	if f.Release != nil {
 		b.Release.Threshold = f.Release.Threshold
@@ -136,13 +142,27 @@ func (f *binding) parse() (Binding, error) {
 		}
 	}
 	if b.IsZero() {
-		return Binding{}, errors.New("bound_to: it names nothing")
+		return Binding{}, errors.New("it names nothing")
 	}
 	return b, nil
 }
 
-func isObject(text []byte) bool {
-	return json.Valid(text) && text[0] == '{'
+func (k Keeper) toFile() *keeper {
+	if k.isZero() {
+		return nil
+	}
+	return &keeper{k.Kind, string(k.Identity)}
+}
+
+func (f *keeper) parse() (Keeper, error) {
+	if f == nil {
+		return Keeper{}, nil
+	}
+	k := Keeper{f.Kind, []byte(f.Identity)}
+	if k.Kind == "" || !json.Valid(k.Identity) || k.Identity[0] != '{' {
+		return Keeper{}, errors.New("needs a kind, and an identity that is one JSON object")
+	}
+	return k, nil
 }
 
 // check refuses a rule that nobody could meet, or that one key could meet alone by

@@ -21,7 +21,8 @@ func releaseKey(b byte) ed25519.PublicKey { return bytes.Repeat([]byte{b}, ed255
 func bound() datadir.Binding {
 	return datadir.Binding{
 		Platform: "gramine",
-		Horizon:  datadir.Horizon{Kind: "tpm", Identity: []byte(`{"ek":"0x00ff","base":12}`)},
+		Sealing:  datadir.Keeper{Kind: "peer", Identity: []byte(`{"key":"0x12"}`)},
+		Horizon:  datadir.Keeper{Kind: "tpm", Identity: []byte(`{"ek":"0x00ff","base":12}`)},
 		Release:  datadir.Release{Threshold: 2, Keys: []ed25519.PublicKey{releaseKey(3), releaseKey(1), releaseKey(2)}},
 	}
 }
@@ -33,8 +34,8 @@ func TestTheHashOfABindingIsForEver(t *testing.T) {
 		binding datadir.Binding
 		want    string
 	}{
-		{"bound to everything", bound(), "1e1282a83b64e8dbf68b97e5d7d2651ec48ec2a1a468ae5da487464f5fe4f35a"},
-		{"bound to nothing", datadir.Binding{}, "5ad05389077f5b53b9a37750eb8bbc07c4a618f5560b9422c9f894cdaffc7e54"},
+		{"bound to everything", bound(), "b63c8cfdea9c46aea2e2f0a9f281fdaa1a984e3ba410aa03e7c740b7dd5dfd8a"},
+		{"bound to nothing", datadir.Binding{}, "07772b641df9cca5a41064c60427ece22ce57cca2fcb9ba9041601a875161f9f"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -56,10 +57,12 @@ func TestTheHashTellsEveryChange(t *testing.T) {
 	}
 	for name, got := range map[string][32]byte{
 		"another chain":       bound().Hash(eth2.Root{0: 0xac}),
-		"no horizon":          change(func(b *datadir.Binding) { b.Horizon = datadir.Horizon{} }),
+		"no horizon":          change(func(b *datadir.Binding) { b.Horizon = datadir.Keeper{} }),
 		"another horizon":     change(func(b *datadir.Binding) { b.Horizon.Identity = []byte(`{"ek":"0x00fe","base":12}`) }),
+		"another key keeper":  change(func(b *datadir.Binding) { b.Sealing.Identity = []byte(`{"key":"0x13"}`) }),
+		"keepers exchanged":   change(func(b *datadir.Binding) { b.Sealing, b.Horizon = b.Horizon, b.Sealing }),
 		"another kind":        change(func(b *datadir.Binding) { b.Horizon.Kind = "witness" }),
-		"a byte that moves":   change(func(b *datadir.Binding) { b.Horizon = datadir.Horizon{Kind: "tpm{", Identity: b.Horizon.Identity[1:]} }),
+		"a byte that moves":   change(func(b *datadir.Binding) { b.Horizon = datadir.Keeper{Kind: "tpm{", Identity: b.Horizon.Identity[1:]} }),
 		"another threshold":   change(func(b *datadir.Binding) { b.Release.Threshold = 1 }),
 		"another release key": change(func(b *datadir.Binding) { b.Release.Keys[0] = releaseKey(9) }),
 		"a release key less":  change(func(b *datadir.Binding) { b.Release.Keys = b.Release.Keys[:2] }),
@@ -80,10 +83,11 @@ func TestABindingSurvives(t *testing.T) {
 	for name, b := range map[string]datadir.Binding{
 		"everything":     bound(),
 		"platform alone": {Platform: "tpm"},
+		"sealing alone":  {Platform: "nitro", Sealing: bound().Sealing},
 		"horizon alone":  {Horizon: bound().Horizon},
 		"release alone":  {Release: bound().Release},
 		"nothing":        {},
-		"odd bytes":      {Platform: "dev", Horizon: datadir.Horizon{Kind: "x", Identity: []byte("{\"a\":\n \"\u2028: # 'é'\\n\"}")}},
+		"odd bytes":      {Platform: "dev", Horizon: datadir.Keeper{Kind: "x", Identity: []byte("{\"a\":\n \"\u2028: # 'é'\\n\"}")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data")
@@ -132,10 +136,11 @@ func TestABindingThatMeansNothingMakesNoFolder(t *testing.T) {
 		"a threshold above all":     {Release: datadir.Release{Threshold: 2, Keys: []ed25519.PublicKey{releaseKey(1)}}},
 		"a threshold without keys":  {Release: datadir.Release{Threshold: 1}},
 		"half a key":                {Release: datadir.Release{Threshold: 1, Keys: []ed25519.PublicKey{releaseKey(1)[:16]}}},
-		"a horizon without a kind":  {Horizon: datadir.Horizon{Identity: []byte("{}")}},
-		"a horizon without a name":  {Horizon: datadir.Horizon{Kind: "tpm"}},
-		"an identity in other form": {Horizon: datadir.Horizon{Kind: "tpm", Identity: []byte(`"tpm"`)}},
-		"an identity and a half":    {Horizon: datadir.Horizon{Kind: "tpm", Identity: []byte(`{}{`)}},
+		"a horizon without a kind":  {Horizon: datadir.Keeper{Identity: []byte("{}")}},
+		"a horizon without a name":  {Horizon: datadir.Keeper{Kind: "tpm"}},
+		"an identity in other form": {Horizon: datadir.Keeper{Kind: "tpm", Identity: []byte(`"tpm"`)}},
+		"a key keeper without name": {Sealing: datadir.Keeper{Kind: "peer"}},
+		"an identity and a half":    {Horizon: datadir.Keeper{Kind: "tpm", Identity: []byte(`{}{`)}},
 	} {
 		path := filepath.Join(t.TempDir(), "data")
 		if err := datadir.Create(path, datadir.Settings{Network: hoodi, Binding: b}, nothing); err == nil || !strings.Contains(err.Error(), "bound to") {
