@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,10 @@ type Policy struct {
 	// MaxCollateralAge bounds how old the oldest collateral may be.
 	MaxAge           Duration `json:"max_age,omitempty"`
 	MaxCollateralAge Duration `json:"max_collateral_age,omitempty"`
+
+	// Settings are what the program must have been told, each member of the
+	// configuration's settings and its exact value: see JudgeClaims.
+	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 
 	// MaxLevel is the lowest privilege (highest VMPL) that may have asked.
 	MaxLevel uint32 `json:"max_level,omitempty"`
@@ -58,6 +63,11 @@ func ParsePolicy(text []byte) (Policy, error) {
 			return Policy{}, fmt.Errorf("policy: tcb %q cannot be accepted", s)
 		}
 	}
+	for _, name := range names(p.Settings) {
+		if _, err := exactValue(p.Settings[name]); err != nil {
+			return Policy{}, fmt.Errorf("policy: setting %q: %w", name, err)
+		}
+	}
 	return p, nil
 }
 
@@ -82,6 +92,7 @@ const (
 	CodeAdvisory   = "advisory"
 	CodeRevocation = "revocation"
 	CodeAge        = "age"
+	CodeSettings   = "settings"
 )
 
 // A Refusal is the error of Judge. It holds every reason, not just the first.
@@ -104,15 +115,26 @@ var ErrNotAcceptable = errors.New("evidence not acceptable")
 // Judge returns nil if what ran may be given a key, else a *Refusal. The report
 // data wanted is computed by the caller: see Claims. Ages count to the time that
 // the result was verified for.
+//
+// Judge sees no claims. A policy with settings therefore refuses here whatever it
+// is shown: JudgeClaims judges them.
 func (p Policy) Judge(r Result, want ReportData) error {
-	reasons := slices.Concat(
+	return refusal(p.judge(r, want), p.judgeUnseen())
+}
+
+func (p Policy) judge(r Result, want ReportData) []Reason {
+	return slices.Concat(
 		p.judgeBinding(r, want),
 		p.judgeIdentity(r),
 		p.judgeConfidentiality(r),
 		p.judgeTCB(r),
 		p.judgeAge(r),
 	)
-	if len(reasons) > 0 {
+}
+
+// refusal is nil where there are no reasons.
+func refusal(parts ...[]Reason) error {
+	if reasons := slices.Concat(parts...); len(reasons) > 0 {
 		return &Refusal{Reasons: reasons}
 	}
 	return nil

@@ -20,32 +20,32 @@ import (
 	"github.com/secure-signer/secure-signer/attest"
 )
 
-func sgx() *forge { return newForge(attest.KindSGX, 3, 0) }
-func tdx() *forge { return newForge(attest.KindTDX, 4, 0) }
-func td5() *forge { return newForge(attest.KindTDX, 5, 3) }
+func sgx() *forge.Quote { return forge.NewQuote(attest.KindSGX, 3, 0) }
+func tdx() *forge.Quote { return forge.NewQuote(attest.KindTDX, 4, 0) }
+func td5() *forge.Quote { return forge.NewQuote(attest.KindTDX, 5, 3) }
 
 func TestEveryVersionOfAQuoteIsRead(t *testing.T) {
-	for _, f := range []*forge{
-		newForge(attest.KindSGX, 3, 0), newForge(attest.KindSGX, 4, 0), newForge(attest.KindSGX, 5, 1),
-		newForge(attest.KindTDX, 4, 0), newForge(attest.KindTDX, 5, 2), newForge(attest.KindTDX, 5, 3),
+	for _, f := range []*forge.Quote{
+		forge.NewQuote(attest.KindSGX, 3, 0), forge.NewQuote(attest.KindSGX, 4, 0), forge.NewQuote(attest.KindSGX, 5, 1),
+		forge.NewQuote(attest.KindTDX, 4, 0), forge.NewQuote(attest.KindTDX, 5, 2), forge.NewQuote(attest.KindTDX, 5, 3),
 	} {
-		t.Run(fmt.Sprintf("%s version %d body %d", f.kind, f.version, f.bodyType), func(t *testing.T) {
-			copy(f.body[len(f.body)-1:], []byte{7})
-			ev, v := f.make(t)
-			got, err := v.Verify(ev, forgeTime)
+		t.Run(fmt.Sprintf("%s version %d body %d", f.Kind, f.Version, f.BodyType), func(t *testing.T) {
+			copy(f.Body[len(f.Body)-1:], []byte{7})
+			ev, v := forged(f)
+			got, err := v.Verify(ev, forge.Time)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Kind != f.kind || got.TCB != attest.TCBUpToDate || got.Debug || got.Revocation != attest.RevocationChecked || got.Root != v.Roots[0] {
+			if got.Kind != f.Kind || got.TCB != attest.TCBUpToDate || got.Debug || got.Revocation != attest.RevocationChecked || got.Root != v.Roots[0] {
 				t.Errorf("got %+v", got)
 			}
 			if got.TCBVersion["evaluation"] != 22 {
 				t.Errorf("evaluation %d, want the older of 23 and 22", got.TCBVersion["evaluation"])
 			}
-			if want := forgeTime.AddDate(0, 0, -12); !got.Collateral.Equal(want) {
+			if want := forge.Time.AddDate(0, 0, -12); !got.Collateral.Equal(want) {
 				t.Errorf("oldest collateral of %v, want %v", got.Collateral, want)
 			}
-			if want := forgeTime.AddDate(0, 0, 10); !got.ValidUntil.Equal(want) {
+			if want := forge.Time.AddDate(0, 0, 10); !got.ValidUntil.Equal(want) {
 				t.Errorf("valid until %v, want %v", got.ValidUntil, want)
 			}
 		})
@@ -54,10 +54,10 @@ func TestEveryVersionOfAQuoteIsRead(t *testing.T) {
 
 func TestTheReportSaysWhatRan(t *testing.T) {
 	f := sgx()
-	f.body[48] |= 2
-	f.body[64], f.body[128], f.body[256], f.body[258], f.body[320] = 1, 2, 3, 4, 5
-	ev, v := f.make(t)
-	got, err := v.Verify(ev, forgeTime)
+	f.Body[48] |= 2
+	f.Body[64], f.Body[128], f.Body[256], f.Body[258], f.Body[320] = 1, 2, 3, 4, 5
+	ev, v := forged(f)
+	got, err := v.Verify(ev, forge.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +66,10 @@ func TestTheReportSaysWhatRan(t *testing.T) {
 	}
 	for bit, want := range map[int][2]bool{0: {true, false}, 1: {true, false}, 7: {true, false}, 29: {false, true}, 28: {false, false}} {
 		f := td5()
-		f.body[120+bit/8] |= 1 << (bit % 8)
-		f.body[136], f.body[328], f.body[472], f.body[520] = 1, 2, 3, 4
-		ev, v := f.make(t)
-		got, err := v.Verify(ev, forgeTime)
+		f.Body[120+bit/8] |= 1 << (bit % 8)
+		f.Body[136], f.Body[328], f.Body[472], f.Body[520] = 1, 2, 3, 4
+		ev, v := forged(f)
+		got, err := v.Verify(ev, forge.Time)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,40 +87,40 @@ func levels(doc any, i int) map[string]any {
 	return doc.(map[string]any)["tcbLevels"].([]any)[i].(map[string]any)
 }
 
-func module(f *forge, i int) map[string]any {
-	return f.tcb["tdxModuleIdentities"].([]any)[i].(map[string]any)
+func module(f *forge.Quote, i int) map[string]any {
+	return f.TCB["tdxModuleIdentities"].([]any)[i].(map[string]any)
 }
 
 func TestTheStatusIsThatOfTheWorstPart(t *testing.T) {
 	tests := []struct {
 		name       string
-		forge      *forge
-		change     func(*forge)
+		forge      *forge.Quote
+		change     func(*forge.Quote)
 		status     attest.TCBStatus
 		advisories []string
 	}{
-		{"all up to date", sgx(), func(*forge) {}, attest.TCBUpToDate, nil},
-		{"newer than the newest level", sgx(), func(f *forge) { f.cpuSVN[3], f.pceSVN = 9, 99 }, attest.TCBUpToDate, nil},
-		{"one component older", sgx(), func(f *forge) { f.cpuSVN[1] = 4 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
-		{"the PCE older", sgx(), func(f *forge) { f.pceSVN = 12 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
-		{"the quoting enclave older", sgx(), func(f *forge) { f.qe[258] = 5 }, attest.TCBOutOfDate, []string{"INTEL-SA-4"}},
-		{"the quoting enclave older, and configuration needed", sgx(), func(f *forge) {
-			f.qe[258] = 5
-			levels(f.tcb, 0)["tcbStatus"] = "ConfigurationNeeded"
+		{"all up to date", sgx(), func(*forge.Quote) {}, attest.TCBUpToDate, nil},
+		{"newer than the newest level", sgx(), func(f *forge.Quote) { f.CPUSVN[3], f.PCESVN = 9, 99 }, attest.TCBUpToDate, nil},
+		{"one component older", sgx(), func(f *forge.Quote) { f.CPUSVN[1] = 4 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
+		{"the PCE older", sgx(), func(f *forge.Quote) { f.PCESVN = 12 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
+		{"the quoting enclave older", sgx(), func(f *forge.Quote) { f.QE[258] = 5 }, attest.TCBOutOfDate, []string{"INTEL-SA-4"}},
+		{"the quoting enclave older, and configuration needed", sgx(), func(f *forge.Quote) {
+			f.QE[258] = 5
+			levels(f.TCB, 0)["tcbStatus"] = "ConfigurationNeeded"
 		}, attest.TCBOutOfDateConfigurationNeeded, []string{"INTEL-SA-4"}},
-		{"a TDX component older", tdx(), func(f *forge) { f.body[2] = 6 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
-		{"the TDX module older", tdx(), func(f *forge) { f.body[0] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
-		{"a later TDX module starts again at low numbers", tdx(), func(f *forge) { f.body[0], f.body[1] = 4, 3 }, attest.TCBUpToDate, nil},
-		{"a TDX module without version", tdx(), func(f *forge) { f.body[0], f.body[1] = 4, 0 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
-		{"a domain that started on an older module", td5(), func(f *forge) { f.body[0] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
-		{"a domain that now runs on an older module", td5(), func(f *forge) { f.body[584] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
-		{"revoked", sgx(), func(f *forge) { levels(f.tcb, 0)["tcbStatus"] = "Revoked" }, attest.TCBRevoked, nil},
+		{"a TDX component older", tdx(), func(f *forge.Quote) { f.Body[2] = 6 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
+		{"the TDX module older", tdx(), func(f *forge.Quote) { f.Body[0] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
+		{"a later TDX module starts again at low numbers", tdx(), func(f *forge.Quote) { f.Body[0], f.Body[1] = 4, 3 }, attest.TCBUpToDate, nil},
+		{"a TDX module without version", tdx(), func(f *forge.Quote) { f.Body[0], f.Body[1] = 4, 0 }, attest.TCBOutOfDate, []string{"INTEL-SA-1", "INTEL-SA-2"}},
+		{"a domain that started on an older module", td5(), func(f *forge.Quote) { f.Body[0] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
+		{"a domain that now runs on an older module", td5(), func(f *forge.Quote) { f.Body[584] = 3 }, attest.TCBOutOfDate, []string{"INTEL-SA-3"}},
+		{"revoked", sgx(), func(f *forge.Quote) { levels(f.TCB, 0)["tcbStatus"] = "Revoked" }, attest.TCBRevoked, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.change(tt.forge)
-			ev, v := tt.forge.make(t)
-			got, err := v.Verify(ev, forgeTime)
+			ev, v := forged(tt.forge)
+			got, err := v.Verify(ev, forge.Time)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,115 +137,115 @@ func TestTheStatusIsThatOfTheWorstPart(t *testing.T) {
 func TestForgeriesAreRefused(t *testing.T) {
 	tests := []struct {
 		name   string
-		forge  *forge
-		change func(*forge)
+		forge  *forge.Quote
+		change func(*forge.Quote)
 		want   string
 	}{
-		{"a quoting enclave of another signer", sgx(), func(f *forge) { f.qe[128] = 1 }, "not the one that Intel describes"},
-		{"another enclave of Intel's as the quoting enclave", sgx(), func(f *forge) { f.qe[256] = 1 }, "not the one that Intel describes"},
-		{"a quoting enclave in debug mode", sgx(), func(f *forge) { f.qe[48] |= 2 }, "not the one that Intel describes"},
-		{"a quoting enclave in debug mode that the mask would let pass", sgx(), func(f *forge) {
-			f.qe[48] |= 2
-			f.qi["attributesMask"] = "00000000000000000000000000000000"
+		{"a quoting enclave of another signer", sgx(), func(f *forge.Quote) { f.QE[128] = 1 }, "not the one that Intel describes"},
+		{"another enclave of Intel's as the quoting enclave", sgx(), func(f *forge.Quote) { f.QE[256] = 1 }, "not the one that Intel describes"},
+		{"a quoting enclave in debug mode", sgx(), func(f *forge.Quote) { f.QE[48] |= 2 }, "not the one that Intel describes"},
+		{"a quoting enclave in debug mode that the mask would let pass", sgx(), func(f *forge.Quote) {
+			f.QE[48] |= 2
+			f.Identity["attributesMask"] = "00000000000000000000000000000000"
 		}, "not the one that Intel describes"},
-		{"a quoting enclave with other attributes", sgx(), func(f *forge) { f.qe[49] = 1 }, "not the one that Intel describes"},
-		{"a quoting enclave with other misc select", sgx(), func(f *forge) { f.qe[16] = 1 }, "not the one that Intel describes"},
-		{"a mask that is too short", sgx(), func(f *forge) { f.qi["attributesMask"] = "" }, "not the one that Intel describes"},
-		{"a quoting enclave older than every level", sgx(), func(f *forge) { f.qe[258] = 4 }, "older than every level"},
-		{"a quoting enclave that does not vouch for the key", sgx(), func(f *forge) { f.vouch = func([]byte, []byte, []byte) {} }, "does not vouch"},
-		{"a quoting enclave that vouches for something more", sgx(), func(f *forge) {
-			vouch := f.vouch
-			f.vouch = func(qe, key, auth []byte) { vouch(qe, key, auth); qe[383] = 1 }
+		{"a quoting enclave with other attributes", sgx(), func(f *forge.Quote) { f.QE[49] = 1 }, "not the one that Intel describes"},
+		{"a quoting enclave with other misc select", sgx(), func(f *forge.Quote) { f.QE[16] = 1 }, "not the one that Intel describes"},
+		{"a mask that is too short", sgx(), func(f *forge.Quote) { f.Identity["attributesMask"] = "" }, "not the one that Intel describes"},
+		{"a quoting enclave older than every level", sgx(), func(f *forge.Quote) { f.QE[258] = 4 }, "older than every level"},
+		{"a quoting enclave that does not vouch for the key", sgx(), func(f *forge.Quote) { f.Vouch = func([]byte, []byte, []byte) {} }, "does not vouch"},
+		{"a quoting enclave that vouches for something more", sgx(), func(f *forge.Quote) {
+			vouch := f.Vouch
+			f.Vouch = func(qe, key, auth []byte) { vouch(qe, key, auth); qe[383] = 1 }
 		}, "does not vouch"},
-		{"a platform older than every level", sgx(), func(f *forge) { f.cpuSVN[0] = 4 }, "older than every TCB level"},
-		{"a PCE older than every level", sgx(), func(f *forge) { f.pceSVN = 11 }, "older than every TCB level"},
-		{"a TDX module older than every level", tdx(), func(f *forge) { f.body[0] = 1 }, "older than every level"},
-		{"a TDX module of an unknown version", tdx(), func(f *forge) { f.body[1] = 2 }, "lists none of version 2"},
-		{"a TDX module of another signer", tdx(), func(f *forge) { f.body[64] = 1 }, "not the one that Intel describes"},
-		{"a TDX module in debug mode", tdx(), func(f *forge) { f.body[112] = 1 }, "not the one that Intel describes"},
-		{"a TDX module that nobody describes", tdx(), func(f *forge) { f.body[1] = 0; delete(f.tcb, "tdxModule") }, "describes no TDX module"},
-		{"the second TDX module of an unknown version", td5(), func(f *forge) { f.body[585] = 9 }, "lists none of version 9"},
-		{"an unknown status", sgx(), func(f *forge) { levels(f.tcb, 0)["tcbStatus"] = "Fine" }, "unknown here"},
-		{"an unknown status of the quoting enclave", sgx(), func(f *forge) { levels(f.qi, 0)["tcbStatus"] = "" }, "unknown here"},
-		{"an unknown status of the TDX module", tdx(), func(f *forge) { levels(module(f, 1), 0)["tcbStatus"] = "fine" }, "unknown here"},
-		{"a level with 15 components", sgx(), func(f *forge) {
-			levels(f.tcb, 0)["tcb"] = map[string]any{"pcesvn": 13, "sgxtcbcomponents": components(5, 5)[:15]}
+		{"a platform older than every level", sgx(), func(f *forge.Quote) { f.CPUSVN[0] = 4 }, "older than every TCB level"},
+		{"a PCE older than every level", sgx(), func(f *forge.Quote) { f.PCESVN = 11 }, "older than every TCB level"},
+		{"a TDX module older than every level", tdx(), func(f *forge.Quote) { f.Body[0] = 1 }, "older than every level"},
+		{"a TDX module of an unknown version", tdx(), func(f *forge.Quote) { f.Body[1] = 2 }, "lists none of version 2"},
+		{"a TDX module of another signer", tdx(), func(f *forge.Quote) { f.Body[64] = 1 }, "not the one that Intel describes"},
+		{"a TDX module in debug mode", tdx(), func(f *forge.Quote) { f.Body[112] = 1 }, "not the one that Intel describes"},
+		{"a TDX module that nobody describes", tdx(), func(f *forge.Quote) { f.Body[1] = 0; delete(f.TCB, "tdxModule") }, "describes no TDX module"},
+		{"the second TDX module of an unknown version", td5(), func(f *forge.Quote) { f.Body[585] = 9 }, "lists none of version 9"},
+		{"an unknown status", sgx(), func(f *forge.Quote) { levels(f.TCB, 0)["tcbStatus"] = "Fine" }, "unknown here"},
+		{"an unknown status of the quoting enclave", sgx(), func(f *forge.Quote) { levels(f.Identity, 0)["tcbStatus"] = "" }, "unknown here"},
+		{"an unknown status of the TDX module", tdx(), func(f *forge.Quote) { levels(module(f, 1), 0)["tcbStatus"] = "fine" }, "unknown here"},
+		{"a level with 15 components", sgx(), func(f *forge.Quote) {
+			levels(f.TCB, 0)["tcb"] = map[string]any{"pcesvn": 13, "sgxtcbcomponents": forge.Components(5, 5)[:15]}
 		}, "without 16 components"},
-		{"a TDX level without components for TDX", tdx(), func(f *forge) {
-			levels(f.tcb, 0)["tcb"] = map[string]any{"pcesvn": 13, "sgxtcbcomponents": components(5, 5)}
+		{"a TDX level without components for TDX", tdx(), func(f *forge.Quote) {
+			levels(f.TCB, 0)["tcb"] = map[string]any{"pcesvn": 13, "sgxtcbcomponents": forge.Components(5, 5)}
 		}, "without 16 components"},
-		{"no levels", sgx(), func(f *forge) { f.tcb["tcbLevels"] = []any{} }, "older than every TCB level"},
-		{"TCB info of another platform", sgx(), func(f *forge) { f.fmspc[0] = 9 }, "TCB info is for FMSPC"},
-		{"TCB info of another PCE", sgx(), func(f *forge) { f.tcb["pceId"] = "0001" }, "TCB info is for FMSPC"},
-		{"TCB info of version 2", sgx(), func(f *forge) { f.tcb["version"] = 2 }, "want \"SGX\" version 3"},
-		{"TCB info of another type", sgx(), func(f *forge) { f.tcb["tcbType"] = 1 }, "TCB type 1"},
-		{"QE identity of the provisioning enclave", sgx(), func(f *forge) { f.qi["id"] = "QVE" }, "want \"QE\""},
-		{"stale TCB info", sgx(), func(f *forge) { f.tcb["nextUpdate"] = forgeTime.Add(-time.Second) }, "tcb_info ended"},
-		{"TCB info of the future", sgx(), func(f *forge) { f.tcb["issueDate"] = forgeTime.Add(time.Second) }, "tcb_info is valid from"},
-		{"a stale QE identity", sgx(), func(f *forge) { f.qi["nextUpdate"] = forgeTime.Add(-time.Second) }, "qe_identity ended"},
-		{"a PCK certificate that ended", sgx(), func(f *forge) { f.pckUntil = forgeTime.Add(-time.Second) }, "PCK chain"},
-		{"a revoked PCK", sgx(), func(f *forge) { f.revoked = []string{namePCK} }, "was revoked"},
-		{"a revoked PCK CA", sgx(), func(f *forge) { f.revoked = []string{namePlatform} }, "was revoked"},
-		{"a revoked TCB signing certificate", sgx(), func(f *forge) { f.revoked = []string{nameTCB} }, "was revoked"},
-		{"stale revocation lists", sgx(), func(f *forge) { f.crlUntil = forgeTime.Add(-time.Second) }, "CRL ended"},
-		{"a root CRL by the CA", sgx(), func(f *forge) { f.wrongCRL = true }, "it is not by"},
-		{"one revocation list left out", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) { delete(ev.Collateral, PCKCRL) }
+		{"no levels", sgx(), func(f *forge.Quote) { f.TCB["tcbLevels"] = []any{} }, "older than every TCB level"},
+		{"TCB info of another platform", sgx(), func(f *forge.Quote) { f.FMSPC[0] = 9 }, "TCB info is for FMSPC"},
+		{"TCB info of another PCE", sgx(), func(f *forge.Quote) { f.TCB["pceId"] = "0001" }, "TCB info is for FMSPC"},
+		{"TCB info of version 2", sgx(), func(f *forge.Quote) { f.TCB["version"] = 2 }, "want \"SGX\" version 3"},
+		{"TCB info of another type", sgx(), func(f *forge.Quote) { f.TCB["tcbType"] = 1 }, "TCB type 1"},
+		{"QE identity of the provisioning enclave", sgx(), func(f *forge.Quote) { f.Identity["id"] = "QVE" }, "want \"QE\""},
+		{"stale TCB info", sgx(), func(f *forge.Quote) { f.TCB["nextUpdate"] = forge.Time.Add(-time.Second) }, "tcb_info ended"},
+		{"TCB info of the future", sgx(), func(f *forge.Quote) { f.TCB["issueDate"] = forge.Time.Add(time.Second) }, "tcb_info is valid from"},
+		{"a stale QE identity", sgx(), func(f *forge.Quote) { f.Identity["nextUpdate"] = forge.Time.Add(-time.Second) }, "qe_identity ended"},
+		{"a PCK certificate that ended", sgx(), func(f *forge.Quote) { f.PCKUntil = forge.Time.Add(-time.Second) }, "PCK chain"},
+		{"a revoked PCK", sgx(), func(f *forge.Quote) { f.Revoked = []string{namePCK} }, "was revoked"},
+		{"a revoked PCK CA", sgx(), func(f *forge.Quote) { f.Revoked = []string{namePlatform} }, "was revoked"},
+		{"a revoked TCB signing certificate", sgx(), func(f *forge.Quote) { f.Revoked = []string{nameTCB} }, "was revoked"},
+		{"stale revocation lists", sgx(), func(f *forge.Quote) { f.CRLUntil = forge.Time.Add(-time.Second) }, "CRL ended"},
+		{"a root CRL by the CA", sgx(), func(f *forge.Quote) { f.WrongCRL = true }, "it is not by"},
+		{"one revocation list left out", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) { delete(ev.Collateral, PCKCRL) }
 		}, "PCK CRL did not come"},
-		{"the other revocation list left out", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) { delete(ev.Collateral, RootCRL) }
+		{"the other revocation list left out", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) { delete(ev.Collateral, RootCRL) }
 		}, "root CRL did not come"},
-		{"a TCB signing certificate as the PCK", sgx(), func(f *forge) { f.names["pck"] = nameTCB }, "is none for a PCK"},
-		{"a PCK certificate by some other CA of Intel's", sgx(), func(f *forge) { f.names["ca"] = "Intel SGX Other CA" }, "is none for a PCK"},
-		{"a PCK that signs TCB data", sgx(), func(f *forge) { f.names["tcb"] = namePCK }, "is none for TCB data"},
-		{"TCB data of another trusted root", sgx(), func(f *forge) { f.otherRoot = true }, "another root"},
-		{"an FMSPC that comes twice", sgx(), func(f *forge) {
-			f.extra = []attribute{{oidSGX(4), rawOctets(t, 1, 2, 3, 4, 5, 6)}}
+		{"a TCB signing certificate as the PCK", sgx(), func(f *forge.Quote) { f.Names["pck"] = nameTCB }, "is none for a PCK"},
+		{"a PCK certificate by some other CA of Intel's", sgx(), func(f *forge.Quote) { f.Names["ca"] = "Intel SGX Other CA" }, "is none for a PCK"},
+		{"a PCK that signs TCB data", sgx(), func(f *forge.Quote) { f.Names["tcb"] = namePCK }, "is none for TCB data"},
+		{"TCB data of another trusted root", sgx(), func(f *forge.Quote) { f.OtherRoot = true }, "another root"},
+		{"an FMSPC that comes twice", sgx(), func(f *forge.Quote) {
+			f.Extra = []forge.Attribute{forge.SGXAttribute([]byte{1, 2, 3, 4, 5, 6}, 4)}
 		}, "not exactly one"},
-		{"an FMSPC of 5 bytes", sgx(), func(f *forge) { f.fmspc = f.fmspc[:5] }, "is not 6 bytes"},
-		{"a PCE SVN below zero", sgx(), func(f *forge) { f.pceSVN = -1 }, "is not a number"},
-		{"collateral nobody asked for", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) { ev.Collateral["more"] = []byte{1} }
+		{"an FMSPC of 5 bytes", sgx(), func(f *forge.Quote) { f.FMSPC = f.FMSPC[:5] }, "is not 6 bytes"},
+		{"a PCE SVN below zero", sgx(), func(f *forge.Quote) { f.PCESVN = -1 }, "is not a number"},
+		{"collateral nobody asked for", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) { ev.Collateral["more"] = []byte{1} }
 		}, "is no part of it"},
-		{"no TCB info", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) { delete(ev.Collateral, TCBInfo) }
+		{"no TCB info", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) { delete(ev.Collateral, TCBInfo) }
 		}, "tcb_info did not come"},
-		{"a quoting enclave of another vendor", sgx(), func(f *forge) { f.vendor = strings.Repeat("x", 16) }, "quoting enclave is not Intel's"},
-		{"an attestation key of another type", sgx(), func(f *forge) { f.keyType = 3 }, "attestation key of type 3"},
-		{"a quoting enclave that the PCK did not sign", sgx(), func(f *forge) { f.strangerQE = true }, "PCK did not sign"},
-		{"a quote that the attestation key did not sign", sgx(), func(f *forge) { f.stranger = true }, "attestation key did not sign"},
-		{"a PCK that the CA did not sign", sgx(), func(f *forge) { f.pckByRoot = true }, "not each certificate is signed by the next"},
-		{"text before the TCB signing chain", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) {
+		{"a quoting enclave of another vendor", sgx(), func(f *forge.Quote) { f.Vendor = strings.Repeat("x", 16) }, "quoting enclave is not Intel's"},
+		{"an attestation key of another type", sgx(), func(f *forge.Quote) { f.KeyType = 3 }, "attestation key of type 3"},
+		{"a quoting enclave that the PCK did not sign", sgx(), func(f *forge.Quote) { f.StrangerQE = true }, "PCK did not sign"},
+		{"a quote that the attestation key did not sign", sgx(), func(f *forge.Quote) { f.Stranger = true }, "attestation key did not sign"},
+		{"a PCK that the CA did not sign", sgx(), func(f *forge.Quote) { f.PCKByRoot = true }, "not each certificate is signed by the next"},
+		{"text before the TCB signing chain", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) {
 				ev.Collateral[TCBChain] = append([]byte("Intel\n"), ev.Collateral[TCBChain]...)
 			}
 		}, "not plain PEM"},
-		{"carriage returns in the TCB signing chain", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) {
+		{"carriage returns in the TCB signing chain", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) {
 				ev.Collateral[TCBChain] = bytes.ReplaceAll(ev.Collateral[TCBChain], []byte("\n"), []byte("\r\n"))
 			}
 		}, "not plain PEM"},
-		{"a third certificate after the TCB signing chain", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) {
+		{"a third certificate after the TCB signing chain", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) {
 				ev.Collateral[TCBChain] = append(ev.Collateral[TCBChain], ev.Collateral[TCBChain]...)
 			}
 		}, "not plain PEM"},
-		{"half of the TCB signing chain", sgx(), func(f *forge) {
-			f.tamper = func(ev *attest.Evidence) {
+		{"half of the TCB signing chain", sgx(), func(f *forge.Quote) {
+			f.Tamper = func(ev *attest.Evidence) {
 				ev.Collateral[TCBChain] = ev.Collateral[TCBChain][:len(ev.Collateral[TCBChain])/2]
 			}
 		}, "certificates, want 2"},
-		{"a body of another size", td5(), func(f *forge) { f.body = append(f.body, 0) }, "body of 649 bytes"},
-		{"an SGX body in a TDX quote", newForge(attest.KindTDX, 5, 2), func(f *forge) { f.bodyType = 1 }, "is not read here"},
-		{"SGX version 2", sgx(), func(f *forge) { f.version = 2 }, "is not read here"},
-		{"TDX version 3", tdx(), func(f *forge) { f.version = 3 }, "is not read here"},
-		{"version 6", tdx(), func(f *forge) { f.version = 6 }, "is not read here"},
+		{"a body of another size", td5(), func(f *forge.Quote) { f.Body = append(f.Body, 0) }, "body of 649 bytes"},
+		{"an SGX body in a TDX quote", forge.NewQuote(attest.KindTDX, 5, 2), func(f *forge.Quote) { f.BodyType = 1 }, "is not read here"},
+		{"SGX version 2", sgx(), func(f *forge.Quote) { f.Version = 2 }, "is not read here"},
+		{"TDX version 3", tdx(), func(f *forge.Quote) { f.Version = 3 }, "is not read here"},
+		{"version 6", tdx(), func(f *forge.Quote) { f.Version = 6 }, "is not read here"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.change(tt.forge)
-			ev, v := tt.forge.make(t)
-			got, err := v.Verify(ev, forgeTime)
+			ev, v := forged(tt.forge)
+			got, err := v.Verify(ev, forge.Time)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -256,25 +256,21 @@ func TestForgeriesAreRefused(t *testing.T) {
 	}
 }
 
-func rawOctets(t *testing.T, b ...byte) asn1.RawValue {
-	return asn1.RawValue{FullBytes: mustASN1(t, b)}
-}
-
 // The names are Intel's and every signature holds. Only the root differs.
 func TestAStrangersRootWithTheRightNamesIsRefused(t *testing.T) {
-	for _, f := range []*forge{sgx(), tdx(), td5()} {
-		ev, _ := f.make(t)
-		if _, err := (Verifier{}).Verify(ev, forgeTime); err == nil || !strings.Contains(err.Error(), "not trusted, whatever its name") {
-			t.Errorf("%s: got %v", f.kind, err)
+	for _, f := range []*forge.Quote{sgx(), tdx(), td5()} {
+		ev, _ := forged(f)
+		if _, err := (Verifier{}).Verify(ev, forge.Time); err == nil || !strings.Contains(err.Error(), "not trusted, whatever its name") {
+			t.Errorf("%s: got %v", f.Kind, err)
 		}
 	}
 }
 
 func TestMissingRevocationListsAreTold(t *testing.T) {
 	f := sgx()
-	f.crls = false
-	ev, v := f.make(t)
-	got, err := v.Verify(ev, forgeTime)
+	f.CRLs = false
+	ev, v := forged(f)
+	got, err := v.Verify(ev, forge.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +280,7 @@ func TestMissingRevocationListsAreTold(t *testing.T) {
 }
 
 func TestADocumentHasOneFormOnly(t *testing.T) {
-	ev, v := sgx().make(t)
+	ev, v := forged(sgx())
 	good := string(ev.Collateral[TCBInfo])
 	body, signature, _ := strings.Cut(good, `,"signature":"`)
 	signature = strings.TrimSuffix(signature, `"}`)
@@ -300,37 +296,37 @@ func TestADocumentHasOneFormOnly(t *testing.T) {
 		"empty":                                  `{}`,
 	} {
 		ev.Collateral[TCBInfo] = []byte(text)
-		if _, err := v.Verify(ev, forgeTime); !errors.Is(err, attest.ErrCollateral) {
+		if _, err := v.Verify(ev, forge.Time); !errors.Is(err, attest.ErrCollateral) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	ev.Collateral[TCBInfo] = []byte(good + "\n")
-	if _, err := v.Verify(ev, forgeTime); err != nil {
+	if _, err := v.Verify(ev, forge.Time); err != nil {
 		t.Errorf("one line feed: %v", err)
 	}
 }
 
 func TestEveryShorterQuoteIsRefused(t *testing.T) {
-	for _, f := range []*forge{sgx(), tdx(), td5()} {
-		ev, v := f.make(t)
+	for _, f := range []*forge.Quote{sgx(), tdx(), td5()} {
+		ev, v := forged(f)
 		whole := ev.Value
 		for n := range whole {
 			ev.Value = whole[:n]
-			if _, err := v.Verify(ev, forgeTime); err == nil {
-				t.Fatalf("%s: accepted %d of %d bytes", f.kind, n, len(whole))
+			if _, err := v.Verify(ev, forge.Time); err == nil {
+				t.Fatalf("%s: accepted %d of %d bytes", f.Kind, n, len(whole))
 			}
 		}
 		ev.Value = append(bytes.Clone(whole), 0)
-		if _, err := v.Verify(ev, forgeTime); err == nil {
-			t.Errorf("%s: accepted with a byte more", f.kind)
+		if _, err := v.Verify(ev, forge.Time); err == nil {
+			t.Errorf("%s: accepted with a byte more", f.Kind)
 		}
 	}
 }
 
 func TestAHugeLengthIsNotBelieved(t *testing.T) {
-	ev, v := sgx().make(t)
+	ev, v := forged(sgx())
 	binary.LittleEndian.PutUint32(ev.Value[headerSize+enclaveSize:], 0xffffffff)
-	if _, err := v.Verify(ev, forgeTime); err == nil || !strings.Contains(err.Error(), "a part of 4294967295 bytes") {
+	if _, err := v.Verify(ev, forge.Time); err == nil || !strings.Contains(err.Error(), "a part of 4294967295 bytes") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -346,8 +342,8 @@ func TestNoByteCanBeChanged(t *testing.T) {
 	if os.Getenv("SECURE_SIGNER_LONG") != "" {
 		bits = []int{0, 1, 2, 3, 4, 5, 6, 7}
 	}
-	generated, v := td5().make(t)
-	t.Run("generated TDX 1.5", func(t *testing.T) { flipAll(t, v, generated, forgeTime, bits) })
+	generated, v := forged(td5())
+	t.Run("generated TDX 1.5", func(t *testing.T) { flipAll(t, v, generated, forge.Time, bits) })
 	t.Run("SGX", func(t *testing.T) { flipAll(t, Verifier{}, sgxSample.evidence(t), sgxSample.at, bits) })
 	t.Run("TDX", func(t *testing.T) { flipAll(t, Verifier{}, tdxSample.evidence(t), tdxSample.at, bits) })
 }
@@ -399,8 +395,8 @@ func flipAll(t *testing.T, v Verifier, ev attest.Evidence, at time.Time, bits []
 }
 
 func FuzzQuote(f *testing.F) {
-	for _, forge := range []*forge{sgx(), tdx(), td5()} {
-		ev, _ := forge.make(f)
+	for _, quote := range []*forge.Quote{sgx(), tdx(), td5()} {
+		ev, _ := forged(forge)
 		f.Add(ev.Value)
 	}
 	f.Fuzz(func(_ *testing.T, b []byte) {
@@ -419,7 +415,7 @@ func FuzzQuote(f *testing.F) {
 }
 
 func FuzzSGXExtension(f *testing.F) {
-	f.Add(sgx().sgxExtension(f)[0].Value)
+	f.Add(sgx().SGXExtension().Value)
 	f.Fuzz(func(t *testing.T, der []byte) {
 		p, err := parseSGXExtension(der)
 		if err == nil && (len(p.fmspc) != 6 || len(p.pceID) != 2 || len(p.ppid) != 16) {
@@ -429,7 +425,7 @@ func FuzzSGXExtension(f *testing.F) {
 }
 
 func FuzzChain(f *testing.F) {
-	ev, _ := sgx().make(f)
+	ev, _ := forged(sgx())
 	f.Add(ev.Collateral[TCBChain])
 	f.Fuzz(func(t *testing.T, text []byte) {
 		certs, err := parseChain(text, 2)
@@ -441,15 +437,15 @@ func FuzzChain(f *testing.F) {
 
 // Signed by a fuzzer's own key: what Intel might send, and what it never would.
 func FuzzDocuments(f *testing.F) {
-	for _, forge := range []*forge{sgx(), tdx(), td5()} {
-		ev, _ := forge.make(f)
+	for _, quote := range []*forge.Quote{sgx(), tdx(), td5()} {
+		ev, _ := forged(forge)
 		body := func(name string) []byte {
 			b := ev.Collateral[name]
 			return b[bytes.IndexByte(b, ':')+1 : len(b)-len(`,"signature":""}`)-128]
 		}
-		f.Add(body(TCBInfo), body(QEIdentity), forge.body)
+		f.Add(body(TCBInfo), body(QEIdentity), forge.Body)
 	}
-	key := sgx().issue(f, "root", 1, nil, forgeTime.AddDate(1, 0, 0), nil).key
+	key := sgx().NewRoot().Key
 	f.Fuzz(func(t *testing.T, tcb, qe, body []byte) {
 		q := &quote{kind: attest.KindSGX, body: body, qeReport: make([]byte, enclaveSize)}
 		switch len(body) {
@@ -460,9 +456,9 @@ func FuzzDocuments(f *testing.F) {
 			return
 		}
 		sign := func(member string, b []byte) []byte {
-			return []byte(`{"` + member + `":` + string(b) + `,"signature":"` + hex.EncodeToString(signRaw(t, key, b)) + `"}`)
+			return forge.Document(key, member, b)
 		}
-		d, err := openDocuments(map[string][]byte{TCBInfo: sign("tcbInfo", tcb), QEIdentity: sign("enclaveIdentity", qe)}, &key.PublicKey, q.kind, &validity{at: forgeTime})
+		d, err := openDocuments(map[string][]byte{TCBInfo: sign("tcbInfo", tcb), QEIdentity: sign("enclaveIdentity", qe)}, &key.PublicKey, q.kind, &validity{at: forge.Time})
 		if err != nil {
 			return
 		}
@@ -474,9 +470,9 @@ func FuzzDocuments(f *testing.F) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	ev, v := tdx().make(b)
+	ev, v := forged(tdx())
 	for b.Loop() {
-		if _, err := v.Verify(ev, forgeTime); err != nil {
+		if _, err := v.Verify(ev, forge.Time); err != nil {
 			b.Fatal(err)
 		}
 	}
