@@ -13,10 +13,14 @@ import (
 // use.
 type chunk [2048]blst.Scalar
 
+// A mapper returns zeroed memory and what protects it.
+type mapper func(size int) (pages []byte, protections []string, err error)
+
 // An arena holds secrets at addresses that never change: it grows by whole
 // chunks and reuses returned slots. A slot that is not in use is zero. An arena
 // is not safe for concurrent use.
 type arena struct {
+	pages       mapper // mapPages, or a test's fault
 	chunks      []hidden[chunk]
 	taken       int                   // slots of the last chunk that were ever taken
 	returned    []hidden[blst.Scalar] // slots that were taken and put back
@@ -25,7 +29,7 @@ type arena struct {
 
 // grow adds one chunk.
 func (a *arena) grow() error {
-	pages, protections, err := mapPages(int(unsafe.Sizeof(chunk{})))
+	pages, protections, err := a.pages(int(unsafe.Sizeof(chunk{})))
 	if err != nil {
 		return fmt.Errorf("grow secret arena: %w", err)
 	}
@@ -77,7 +81,7 @@ func (a *arena) release() error {
 	for _, c := range a.chunks {
 		errs = append(errs, unmapPages(unsafe.Slice((*byte)(c.address), unsafe.Sizeof(chunk{}))))
 	}
-	*a = arena{}
+	*a = arena{pages: a.pages}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("release secret arena: %w", err)
 	}

@@ -45,7 +45,7 @@ func secrets(a *arena) int {
 }
 
 func TestArenaWipesWhatIsPutBack(t *testing.T) {
-	var a arena
+	a := arena{pages: mapPages}
 	t.Cleanup(func() { a.release() })
 	var slots []hidden[blst.Scalar]
 	for range 3*len(chunk{}) + 1 {
@@ -101,7 +101,7 @@ func numbered(i int) *blst.Scalar {
 }
 
 func TestArenaProtectionsHoldForEveryChunk(t *testing.T) {
-	var a arena
+	a := arena{pages: mapPages}
 	t.Cleanup(func() { a.release() })
 	if err := a.grow(); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,13 @@ func readJSON(t testing.TB, name string, out any) {
 // openKeyring opens a keyring that closes with the test.
 func openKeyring(t testing.TB, cfg Config) *Keyring {
 	t.Helper()
-	k, err := OpenKeyring(cfg)
+	return openKeyringOver(t, cfg, mapPages)
+}
+
+// openKeyringOver is openKeyring over memory of a kind.
+func openKeyringOver(t testing.TB, cfg Config, pages mapper) *Keyring {
+	t.Helper()
+	k, err := newKeyring(cfg, pages)
 	if err != nil {
 		t.Fatal(err)
 	}

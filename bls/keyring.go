@@ -24,7 +24,8 @@ var (
 const (
 	ProtectionLocked = "locked"  // never written to swap
 	ProtectionNoDump = "no-dump" // left out of core dumps
-	ProtectionNoFork = "no-fork" // zero in a forked child
+	ProtectionNoFork = "no-fork" // zero or absent in a forked child
+	ProtectionSecret = "secret"  // not even the kernel can read it, so nobody can through it: not root, not a debugger
 )
 
 // defaultCachedRoots outlasts a slot of tens of thousands of validators, whose
@@ -73,7 +74,10 @@ func (k *Key) String() string { return k.pub.String() }
 
 // OpenKeyring starts a keyring without keys. It fails if the library does not
 // compute a known answer, or if there is no memory for secrets.
-func OpenKeyring(cfg Config) (*Keyring, error) {
+func OpenKeyring(cfg Config) (*Keyring, error) { return newKeyring(cfg, mapPages) }
+
+// newKeyring is OpenKeyring over memory of a kind.
+func newKeyring(cfg Config, pages mapper) (*Keyring, error) {
 	if cfg.Workers < 0 || cfg.CachedRoots < 0 {
 		return nil, fmt.Errorf("open keyring: negative size in %+v", cfg)
 	}
@@ -92,6 +96,7 @@ func OpenKeyring(cfg Config) (*Keyring, error) {
 		first:   make(chan *job),
 		closing: make(chan struct{}),
 		keys:    make(map[PublicKey]*Key),
+		arena:   arena{pages: pages},
 	}
 	if err := k.arena.grow(); err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)

@@ -20,7 +20,7 @@ import (
 // read back, parsed, added, signed with and removed. (The race detector's shadow
 // memory is too large to search.)
 func TestMemoryHoldsASecretOnceAndThenNever(t *testing.T) {
-	k := openKeyring(t, Config{})
+	k := openKeyringOver(t, Config{}, lockedPages) // secret pages would not be found at all
 	made, err := GenerateKey()
 	if err != nil {
 		t.Fatal(err)

@@ -2,17 +2,56 @@ package bls
 
 import "syscall"
 
-// Advice of madvise(2) that package syscall does not name. Source: Linux,
-// include/uapi/asm-generic/mman-common.h.
+// What package syscall does not name. Sources: Linux,
+// include/uapi/asm-generic/mman-common.h and unistd.h; the number is the same on
+// every architecture that has the call.
 const (
 	madvDontDump   = 16
 	madvWipeOnFork = 18
+	madvDontFork   = 10
+
+	sysMemfdSecret = 447
 )
 
-// mapPages returns zeroed memory outside the Go heap and what protects it. Each
-// protection is tried alone: a container without the privilege to lock memory,
-// or a library OS without madvise, still gets the others.
+// mapPages returns zeroed memory outside the Go heap and what protects it: pages
+// that the kernel itself cannot read, where it has them.
 func mapPages(size int) (pages []byte, protections []string, err error) {
+	if pages, protections, err = secretPages(size); err == nil {
+		return pages, protections, nil
+	}
+	return lockedPages(size)
+}
+
+// secretPages maps memory that the kernel has taken out of its own page tables:
+// no debugger, no /proc/PID/mem, no core dump and no bug of the kernel that reads
+// "any memory" gets at it. It counts as locked memory. Source: memfd_secret(2).
+//
+// It must not outlive a fork either. The kernel wipes private memory only, so a
+// child does not get these pages at all.
+func secretPages(size int) (pages []byte, protections []string, err error) {
+	fd, _, errno := syscall.Syscall(sysMemfdSecret, syscall.O_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return nil, nil, errno
+	}
+	defer syscall.Close(int(fd)) // the mapping keeps the memory
+	if err := syscall.Ftruncate(int(fd), int64(size)); err != nil {
+		return nil, nil, err
+	}
+	pages, err = syscall.Mmap(int(fd), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, nil, err
+	}
+	protections = []string{ProtectionSecret, ProtectionLocked, ProtectionNoDump}
+	if syscall.Madvise(pages, madvDontFork) == nil {
+		protections = append(protections, ProtectionNoFork)
+	}
+	return pages, protections, nil
+}
+
+// lockedPages tries each protection of ordinary memory alone: a container without
+// the privilege to lock memory, or a library OS without madvise, still gets the
+// others.
+func lockedPages(size int) (pages []byte, protections []string, err error) {
 	pages, err = syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {
 		return nil, nil, err
