@@ -23,15 +23,15 @@ func (g *Guard) checkClock(what string, epoch eth2.Epoch) error {
 	if g.unbounded || !g.knowsTime() {
 		return nil
 	}
-	if now, last := g.clockEpochs(g.now(), g.maxFutureEpochs); epoch > last {
+	if now, last := g.epochs(g.now(), g.maxFutureEpochs); epoch > last {
 		return refuse(reasonTooFarFuture, "%s is in epoch %d, but the clock is in epoch %d: epoch %d is the last that is signed now", what, epoch, now, last)
 	}
 	return nil
 }
 
-// clockEpochs returns the epoch of the network's clock, which stands at 0 before
+// epochs returns the epoch of the network's clock, which stands at 0 before
 // genesis, and the last one that a bound lets be signed at that time.
-func (g *Guard) clockEpochs(at time.Time, bound uint64) (now, last eth2.Epoch) {
+func (g *Guard) epochs(at time.Time, bound uint64) (now, last eth2.Epoch) {
 	slot, _ := g.network.SlotAt(at.Unix())
 	now = g.network.EpochOf(slot)
 	if last = now + eth2.Epoch(bound); last < now {
@@ -54,7 +54,7 @@ func (g *Guard) SignedUntil(at time.Time) (Floors, error) {
 	if g.unbounded {
 		bound = DefaultMaxFutureEpochs
 	}
-	_, last := g.clockEpochs(at, bound)
+	_, last := g.epochs(at, bound)
 	return FloorsThrough(g.network, last), nil
 }
 

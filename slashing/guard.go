@@ -65,7 +65,7 @@ const DefaultMaxFutureEpochs = 1
 type Guard struct {
 	store   record.Store
 	network *eth2.Network
-	epochs  Epochs
+	owned   Epochs
 	now     func() time.Time
 
 	maxFutureEpochs uint64
@@ -82,7 +82,7 @@ func New(store record.Store, cfg Config) *Guard {
 		cfg.Epochs = everyEpoch{}
 	}
 	return &Guard{
-		store: store, network: cfg.Network, epochs: cfg.Epochs, now: cfg.Now,
+		store: store, network: cfg.Network, owned: cfg.Epochs, now: cfg.Now,
 		maxFutureEpochs: cfg.MaxFutureEpochs, unbounded: cfg.Unbounded,
 		highWatermark: cfg.HighWatermark,
 	}
@@ -112,7 +112,7 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 		if err := g.checkClock("block", g.network.EpochOf(slot)); err != nil {
 			return err
 		}
-		recorded, err := g.epochs.Propose(ctx, uint64(g.network.EpochOf(slot)))
+		recorded, err := g.owned.Propose(ctx, uint64(g.network.EpochOf(slot)))
 		if err != nil {
 			return notOwned(err)
 		}
@@ -126,7 +126,7 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 		if err := g.checkClock("attestation target", target); err != nil {
 			return err
 		}
-		recorded, err := g.epochs.Attest(ctx, uint64(source), uint64(target))
+		recorded, err := g.owned.Attest(ctx, uint64(source), uint64(target))
 		if err != nil {
 			return notOwned(err)
 		}
