@@ -5,13 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"maps"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/internal/forge"
 	"github.com/secure-signer/secure-signer/internal/testdata"
 )
 
@@ -113,84 +110,11 @@ func TestAPolicyDecidesAboutAgeAndDebug(t *testing.T) {
 	}
 }
 
-// A forge makes documents below a root of its own.
-type forge struct {
-	chain   []*x509.Certificate // leaf first
-	key     *ecdsa.PrivateKey   // the leaf's
-	payload map[string]any
-	message []any // nil: protected, unprotected, payload, signature as they should be
-}
-
-var forgeTime = time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
-
-func newForge(t testing.TB) *forge {
-	return newForgeWith(t, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature)
-}
-
-func newForgeWith(t testing.TB, usage x509.KeyUsage) *forge {
-	t.Helper()
-	f := &forge{}
-	var above *ecdsa.PrivateKey
-	for i := range 3 {
-		key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := &x509.Certificate{
-			SerialNumber: big.NewInt(int64(i)), Subject: pkix.Name{CommonName: "aws.nitro-enclaves"},
-			NotBefore: forgeTime.Add(-time.Hour), NotAfter: forgeTime.Add(time.Hour),
-			BasicConstraintsValid: true, IsCA: i < 2, KeyUsage: usage,
-			SubjectKeyId: []byte{byte(i)},
-		}
-		parent, signer := c, key
-		if i > 0 {
-			parent, signer = f.chain[0], above
-		}
-		der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.chain, above, f.key = slices.Insert(f.chain, 0, cert), key, key
-	}
-	f.payload = map[string]any{
-		"module_id": "i-0-enc0", "digest": "SHA384", "timestamp": uint64(forgeTime.UnixMilli()),
-		"pcrs":        map[uint64][]byte{0: pcr(1), 1: pcr(2), 2: pcr(3), 3: pcr(0), 8: pcr(4)},
-		"certificate": f.chain[0].Raw, "cabundle": [][]byte{f.chain[2].Raw, f.chain[1].Raw},
-		"public_key": nil, "user_data": bytes.Repeat([]byte{5}, 64), "nonce": nil,
-	}
-	return f
-}
-
-func pcr(b byte) []byte { return bytes.Repeat([]byte{b}, 48) }
-
-func (f *forge) make(t testing.TB) (attest.Evidence, Verifier) {
-	t.Helper()
-	payload := mustCBOR(t, f.payload)
-	protected := []byte(es384)
-	m := []any{protected, map[int]int{}, payload, f.sign(t, protected, payload)}
-	for i, part := range f.message {
-		if part != nil {
-			m[i] = part
-		}
-	}
-	return attest.Evidence{Type: attest.TypeNitro, Value: mustCBOR(t, m)}, Verifier{Roots: []attest.Digest{sha256.Sum256(f.chain[2].Raw)}}
-}
-
-func (f *forge) sign(t testing.TB, protected, payload []byte) []byte {
-	t.Helper()
-	digest := sha512.Sum384(mustCBOR(t, []any{"Signature1", protected, []byte{}, payload}))
-	r, s, err := ecdsa.Sign(rand.Reader, f.key, digest[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make([]byte, 96)
-	r.FillBytes(out[:48])
-	s.FillBytes(out[48:])
-	return out
+// forged makes what a verifier of the forge's root accepts, unless the test has
+// changed something.
+func forged(f *forge.Document) (attest.Evidence, Verifier) {
+	ev, root := f.Make()
+	return ev, Verifier{Roots: []attest.Digest{root}}
 }
 
 func mustCBOR(t testing.TB, v any) []byte {
@@ -203,21 +127,21 @@ func mustCBOR(t testing.TB, v any) []byte {
 }
 
 func TestADocumentSaysWhatRan(t *testing.T) {
-	ev, v := newForge(t).make(t)
-	got, err := v.Verify(ev, forgeTime)
+	ev, v := forged(forge.NewDocument())
+	got, err := v.Verify(ev, forge.Time)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := attest.Result{
 		Kind:         attest.KindNitro,
-		Measurements: map[string]attest.Hex{"pcr0": pcr(1), "pcr1": pcr(2), "pcr2": pcr(3)},
-		Details:      map[string]attest.Hex{"pcr3": pcr(0), "user_data": bytes.Repeat([]byte{5}, 64)},
-		Signer:       pcr(4),
+		Measurements: map[string]attest.Hex{"pcr0": forge.PCR(1), "pcr1": forge.PCR(2), "pcr2": forge.PCR(3)},
+		Details:      map[string]attest.Hex{"pcr3": forge.PCR(0), "user_data": bytes.Repeat([]byte{5}, 64)},
+		Signer:       forge.PCR(4),
 		TCB:          attest.TCBUnrated,
 		Revocation:   attest.RevocationNone,
 		Root:         v.Roots[0],
-		IssuedAt:     forgeTime,
-		VerifiedAt:   forgeTime,
+		IssuedAt:     forge.Time,
+		VerifiedAt:   forge.Time,
 		ReportData:   attest.ReportData(bytes.Repeat([]byte{5}, 64)),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -228,49 +152,53 @@ func TestADocumentSaysWhatRan(t *testing.T) {
 func TestForgeriesAreRefused(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*forge)
+		change func(*forge.Document)
 		want   string
 	}{
-		{"a stranger's signature", func(f *forge) {
-			f.key, _ = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+		{"a stranger's signature", func(f *forge.Document) {
+			f.Key, _ = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 		}, "did not sign it"},
-		{"another payload", func(f *forge) {
-			other := newForge(t)
-			other.payload = maps.Clone(f.payload)
-			other.payload["module_id"] = "i-1-enc1"
-			f.message = []any{nil, nil, mustCBOR(t, other.payload), nil}
+		{"another payload", func(f *forge.Document) {
+			other := forge.NewDocument()
+			other.Payload = maps.Clone(f.Payload)
+			other.Payload["module_id"] = "i-1-enc1"
+			f.Message = []any{nil, nil, mustCBOR(t, other.Payload), nil}
 		}, "did not sign it"},
-		{"another algorithm", func(f *forge) { f.message = []any{[]byte{0xa1, 1, 0x26}, nil, nil, nil} }, "must say ES384"},
-		{"an unprotected header", func(f *forge) { f.message = []any{nil, map[int]int{4: 1}, nil, nil} }, "must say ES384"},
-		{"null for the unprotected header", func(f *forge) { f.message = []any{nil, cbor.RawMessage{0xf6}, nil, nil} }, "must say ES384"},
-		{"an empty signature", func(f *forge) { f.message = []any{nil, nil, nil, []byte{}} }, "none of ES384"},
-		{"a signature of P-256", func(f *forge) { f.message = []any{nil, nil, nil, make([]byte, 64)} }, "none of ES384"},
-		{"before the certificates are valid", func(f *forge) { f.payload["timestamp"] = uint64(forgeTime.Add(-2 * time.Hour).UnixMilli()) }, "not yet valid"},
-		{"after the certificates ended", func(f *forge) { f.payload["timestamp"] = uint64(forgeTime.Add(2 * time.Hour).UnixMilli()) }, "expired"},
-		{"no time", func(f *forge) { f.payload["timestamp"] = uint64(0) }, "timestamp 0"},
-		{"a time beyond all numbers", func(f *forge) { f.payload["timestamp"] = uint64(1 << 63) }, "timestamp 9223372036854775808"},
-		{"no module", func(f *forge) { f.payload["module_id"] = "" }, "no module_id"},
-		{"another digest", func(f *forge) { f.payload["digest"] = "SHA256" }, `digest "SHA256"`},
-		{"no PCR1", func(f *forge) { f.payload["pcrs"] = map[uint64][]byte{0: pcr(1), 2: pcr(1)} }, "no pcr1"},
-		{"no PCRs", func(f *forge) { delete(f.payload, "pcrs") }, "no pcr"},
-		{"a PCR of 32 bytes", func(f *forge) { f.payload["pcrs"] = map[uint64][]byte{0: pcr(1), 1: pcr(1), 2: pcr(1)[:32]} }, "pcr2 of 32 bytes"},
-		{"PCR 32", func(f *forge) { f.payload["pcrs"] = map[uint64][]byte{0: pcr(1), 1: pcr(1), 2: pcr(1), 32: pcr(1)} }, "pcr32 of"},
-		{"a member that nobody knows", func(f *forge) { f.payload["debug"] = false }, "unknown field"},
-		{"no CA bundle", func(f *forge) { f.payload["cabundle"] = [][]byte{} }, "no cabundle"},
-		{"no certificate", func(f *forge) { f.payload["certificate"] = []byte{} }, "certificate:"},
-		{"the leaf issued by the root", func(f *forge) { f.payload["cabundle"] = [][]byte{f.chain[2].Raw} }, "unknown authority"},
-		{"the CA bundle the wrong way round", func(f *forge) { f.payload["cabundle"] = [][]byte{f.chain[1].Raw, f.chain[2].Raw} }, "not trusted"},
-		{"a certificate that may not sign", func(f *forge) { *f = *newForgeWith(t, x509.KeyUsageCertSign) }, "none of an enclave"},
-		{"a CA's certificate as the enclave's", func(f *forge) {
-			f.payload["certificate"], f.payload["cabundle"] = f.chain[1].Raw, [][]byte{f.chain[2].Raw}
+		{"another algorithm", func(f *forge.Document) { f.Message = []any{[]byte{0xa1, 1, 0x26}, nil, nil, nil} }, "must say ES384"},
+		{"an unprotected header", func(f *forge.Document) { f.Message = []any{nil, map[int]int{4: 1}, nil, nil} }, "must say ES384"},
+		{"null for the unprotected header", func(f *forge.Document) { f.Message = []any{nil, cbor.RawMessage{0xf6}, nil, nil} }, "must say ES384"},
+		{"an empty signature", func(f *forge.Document) { f.Message = []any{nil, nil, nil, []byte{}} }, "none of ES384"},
+		{"a signature of P-256", func(f *forge.Document) { f.Message = []any{nil, nil, nil, make([]byte, 64)} }, "none of ES384"},
+		{"before the certificates are valid", func(f *forge.Document) { f.Payload["timestamp"] = uint64(forge.Time.Add(-2 * time.Hour).UnixMilli()) }, "not yet valid"},
+		{"after the certificates ended", func(f *forge.Document) { f.Payload["timestamp"] = uint64(forge.Time.Add(2 * time.Hour).UnixMilli()) }, "expired"},
+		{"no time", func(f *forge.Document) { f.Payload["timestamp"] = uint64(0) }, "timestamp 0"},
+		{"a time beyond all numbers", func(f *forge.Document) { f.Payload["timestamp"] = uint64(1 << 63) }, "timestamp 9223372036854775808"},
+		{"no module", func(f *forge.Document) { f.Payload["module_id"] = "" }, "no module_id"},
+		{"another digest", func(f *forge.Document) { f.Payload["digest"] = "SHA256" }, `digest "SHA256"`},
+		{"no PCR1", func(f *forge.Document) { f.Payload["pcrs"] = map[uint64][]byte{0: forge.PCR(1), 2: forge.PCR(1)} }, "no pcr1"},
+		{"no PCRs", func(f *forge.Document) { delete(f.Payload, "pcrs") }, "no pcr"},
+		{"a PCR of 32 bytes", func(f *forge.Document) {
+			f.Payload["pcrs"] = map[uint64][]byte{0: forge.PCR(1), 1: forge.PCR(1), 2: forge.PCR(1)[:32]}
+		}, "pcr2 of 32 bytes"},
+		{"PCR 32", func(f *forge.Document) {
+			f.Payload["pcrs"] = map[uint64][]byte{0: forge.PCR(1), 1: forge.PCR(1), 2: forge.PCR(1), 32: forge.PCR(1)}
+		}, "pcr32 of"},
+		{"a member that nobody knows", func(f *forge.Document) { f.Payload["debug"] = false }, "unknown field"},
+		{"no CA bundle", func(f *forge.Document) { f.Payload["cabundle"] = [][]byte{} }, "no cabundle"},
+		{"no certificate", func(f *forge.Document) { f.Payload["certificate"] = []byte{} }, "certificate:"},
+		{"the leaf issued by the root", func(f *forge.Document) { f.Payload["cabundle"] = [][]byte{f.Chain[2].Raw} }, "unknown authority"},
+		{"the CA bundle the wrong way round", func(f *forge.Document) { f.Payload["cabundle"] = [][]byte{f.Chain[1].Raw, f.Chain[2].Raw} }, "not trusted"},
+		{"a certificate that may not sign", func(f *forge.Document) { *f = *forge.NewDocumentWith(x509.KeyUsageCertSign) }, "none of an enclave"},
+		{"a CA's certificate as the enclave's", func(f *forge.Document) {
+			f.Payload["certificate"], f.Payload["cabundle"] = f.Chain[1].Raw, [][]byte{f.Chain[2].Raw}
 		}, "none of an enclave"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newForge(t)
+			f := forge.NewDocument()
 			tt.change(f)
-			ev, v := f.make(t)
-			got, err := v.Verify(ev, forgeTime)
+			ev, v := forged(f)
+			got, err := v.Verify(ev, forge.Time)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -283,10 +211,10 @@ func TestForgeriesAreRefused(t *testing.T) {
 
 func TestOneZeroMeasurementIsDebug(t *testing.T) {
 	for index := range uint64(3) {
-		f := newForge(t)
-		f.payload["pcrs"].(map[uint64][]byte)[index] = pcr(0)
-		ev, v := f.make(t)
-		got, err := v.Verify(ev, forgeTime)
+		f := forge.NewDocument()
+		f.Payload["pcrs"].(map[uint64][]byte)[index] = forge.PCR(0)
+		ev, v := forged(f)
+		got, err := v.Verify(ev, forge.Time)
 		if err != nil || !got.Debug {
 			t.Errorf("pcr%d zero: debug %v, %v", index, got.Debug, err)
 		}
@@ -294,23 +222,23 @@ func TestOneZeroMeasurementIsDebug(t *testing.T) {
 }
 
 func TestAnUnsignedImageHasNoSigner(t *testing.T) {
-	f := newForge(t)
-	f.payload["pcrs"].(map[uint64][]byte)[8] = pcr(0)
-	ev, v := f.make(t)
-	if got, err := v.Verify(ev, forgeTime); err != nil || got.Signer != nil {
+	f := forge.NewDocument()
+	f.Payload["pcrs"].(map[uint64][]byte)[8] = forge.PCR(0)
+	ev, v := forged(f)
+	if got, err := v.Verify(ev, forge.Time); err != nil || got.Signer != nil {
 		t.Errorf("got %v, %v", got.Signer, err)
 	}
 }
 
 func TestAStrangersRootWithTheRightNamesIsRefused(t *testing.T) {
-	ev, _ := newForge(t).make(t)
-	if _, err := (Verifier{}).Verify(ev, forgeTime); err == nil || !strings.Contains(err.Error(), "not trusted, whatever its name") {
+	ev, _ := forged(forge.NewDocument())
+	if _, err := (Verifier{}).Verify(ev, forge.Time); err == nil || !strings.Contains(err.Error(), "not trusted, whatever its name") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestADocumentHasOneFormOnly(t *testing.T) {
-	ev, v := newForge(t).make(t)
+	ev, v := forged(forge.NewDocument())
 	good := ev.Value
 	if good[0] != 0x84 || good[1] != 0x44 {
 		t.Fatalf("begins with %x", good[:2])
@@ -327,38 +255,38 @@ func TestADocumentHasOneFormOnly(t *testing.T) {
 		"an unprotected header of 2 bytes": slices.Concat(good[:6], []byte{0xb8, 0}, good[7:]),
 	} {
 		ev.Value = value
-		if _, err := v.Verify(ev, forgeTime); err == nil {
+		if _, err := v.Verify(ev, forge.Time); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	ev.Value = good
 	ev.Collateral = map[string][]byte{"more": {1}}
-	if _, err := v.Verify(ev, forgeTime); !errors.Is(err, attest.ErrCollateral) {
+	if _, err := v.Verify(ev, forge.Time); !errors.Is(err, attest.ErrCollateral) {
 		t.Errorf("collateral that nobody asked for: %v", err)
 	}
 	ev.Collateral, ev.Type = nil, attest.TypeSGX
-	if _, err := v.Verify(ev, forgeTime); err == nil {
+	if _, err := v.Verify(ev, forge.Time); err == nil {
 		t.Error("another type: accepted")
 	}
 }
 
 // Signed, and still not read: an honest enclave writes nothing like it.
 func TestAPayloadIsReadStrictly(t *testing.T) {
-	f := newForge(t)
-	plain := mustCBOR(t, f.payload)
+	f := forge.NewDocument()
+	plain := mustCBOR(t, f.Payload)
 	twice := slices.Concat([]byte{plain[0] + 1}, plain[1:], mustCBOR(t, "timestamp"), mustCBOR(t, uint64(1)))
 	indefinite := slices.Concat([]byte{0xbf}, plain[1:], []byte{0xff})
 	timestamp := mustCBOR(t, "timestamp")
 	tagged := bytes.Replace(plain, timestamp, append(bytes.Clone(timestamp), 0xc1), 1)
 	for want, payload := range map[string][]byte{"duplicate": twice, "indefinite": indefinite, "tag": tagged} {
-		f.message = []any{nil, nil, payload, f.sign(t, []byte(es384), payload)}
-		ev, v := f.make(t)
-		if _, err := v.Verify(ev, forgeTime); err == nil || !strings.Contains(err.Error(), want) {
+		f.Message = []any{nil, nil, payload, f.Sign([]byte(es384), payload)}
+		ev, v := forged(f)
+		if _, err := v.Verify(ev, forge.Time); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	large := attest.Evidence{Type: attest.TypeNitro, Value: make([]byte, maxDocument+1)}
-	if _, err := (Verifier{}).Verify(large, forgeTime); err == nil || !strings.Contains(err.Error(), "at most 16384 are read") {
+	if _, err := (Verifier{}).Verify(large, forge.Time); err == nil || !strings.Contains(err.Error(), "at most 16384 are read") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -394,13 +322,13 @@ func TestNoByteCanBeChanged(t *testing.T) {
 }
 
 func FuzzDocument(f *testing.F) {
-	forge := newForge(f)
-	ev, v := forge.make(f)
+	doc := forge.NewDocument()
+	ev, v := forged(doc)
 	f.Add(ev.Value)
-	f.Add(mustCBOR(f, forge.payload))
+	f.Add(mustCBOR(f, doc.Payload))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		changed := attest.Evidence{Type: attest.TypeNitro, Value: value}
-		if _, err := v.Verify(changed, forgeTime); err == nil && !bytes.Equal(value, ev.Value) {
+		if _, err := v.Verify(changed, forge.Time); err == nil && !bytes.Equal(value, ev.Value) {
 			t.Error("a document that the forge did not sign")
 		}
 		if d, err := parseDocument(value); err == nil {
@@ -413,9 +341,9 @@ func FuzzDocument(f *testing.F) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	ev, v := newForge(b).make(b)
+	ev, v := forged(forge.NewDocument())
 	for b.Loop() {
-		if _, err := v.Verify(ev, forgeTime); err != nil {
+		if _, err := v.Verify(ev, forge.Time); err != nil {
 			b.Fatal(err)
 		}
 	}

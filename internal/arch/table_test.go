@@ -76,6 +76,7 @@ var table = map[string]rule{
 	"internal/config":            {outside: []string{cobra, pflag, goYAML, xTerm}},
 	"internal/datadir":           {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
 	"internal/durable":           {},
+	"internal/forge":             {ours: []string{"attest"}, outside: []string{cborLib}},
 	"internal/httpjson":          {outside: []string{goJSON}},
 	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/testdata":          {},
