@@ -40,6 +40,9 @@ var table = map[string]rule{
 	"record/memory":     {ours: []string{"record"}},
 	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
+	// Rooms of the horizon.
+	"rollback/witness": {ours: []string{"rollback", "record"}},
+
 	// Rooms of the evidence.
 	"attest/dcap":  {ours: []string{"attest"}},
 	"attest/dev":   {ours: []string{"attest"}},
@@ -48,7 +51,8 @@ var table = map[string]rule{
 	"attest/tpm":   {ours: []string{"attest"}},
 
 	// Trusted hardware, which makes the evidence.
-	"tee": {ours: []string{"attest"}},
+	"tee":     {ours: []string{"attest"}},
+	"tee/dev": {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
