@@ -59,15 +59,3 @@ type Identity struct {
 	// Lacks says, in a sentence each, what this hardware cannot do.
 	Lacks []string
 }
-
-// A KeyRelease keeps a sealing key for programs whose hardware cannot: it gives it
-// to whoever proves to be the one that it belongs to.
-type KeyRelease interface {
-	// Nonce returns what the next evidence must be bound to.
-	Nonce(ctx context.Context) (attest.Nonce, error)
-
-	// Release judges evidence whose claims name an HPKE key (X-Wing, RFC 9180) and
-	// that is bound to the nonce and to no connection. It returns the sealing key
-	// for the label, 32 bytes, sealed to that key with ReleaseInfo.
-	Release(ctx context.Context, nonce attest.Nonce, ev attest.Evidence, label string) (sealed []byte, err error)
-}
