@@ -66,9 +66,12 @@ func (s Sealer) aead() (cipher.AEAD, error) {
 		return nil, fmt.Errorf("get the sealing key: %w", err)
 	}
 	defer clear(key)
+	if len(key) != keySize {
+		return nil, fmt.Errorf("the platform's sealing key has %d bytes, want %d", len(key), keySize)
+	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return nil, fmt.Errorf("sealing key of %d bytes: %w", len(key), err)
+		return nil, err
 	}
 	return cipher.NewGCMWithRandomNonce(block)
 }
