@@ -1,6 +1,9 @@
 package bls
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // What package syscall does not name. Sources: Linux,
 // include/uapi/asm-generic/mman-common.h and unistd.h; the number is the same on
@@ -33,12 +36,10 @@ func secretPages(size int) (pages []byte, protections []string, err error) {
 	if errno != 0 {
 		return nil, nil, errno
 	}
-	defer syscall.Close(int(fd)) // the mapping keeps the memory
-	if err := syscall.Ftruncate(int(fd), int64(size)); err != nil {
-		return nil, nil, err
+	if err = syscall.Ftruncate(int(fd), int64(size)); err == nil {
+		pages, err = syscall.Mmap(int(fd), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	}
-	pages, err = syscall.Mmap(int(fd), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
+	if err := errors.Join(err, syscall.Close(int(fd))); err != nil { // the mapping keeps the memory
 		return nil, nil, err
 	}
 	protections = []string{ProtectionSecret, ProtectionLocked, ProtectionNoDump}

@@ -15,10 +15,12 @@ const (
 	goJSON    = "github.com/go-json-experiment/json"
 	goPretty  = "github.com/jedib0t/go-pretty/v6"
 	goYAML    = "github.com/goccy/go-yaml"
+	landlock  = "github.com/landlock-lsm/go-landlock"
 	pflag     = "github.com/spf13/pflag"
 	prom      = "github.com/prometheus/client_golang"
 	promModel = "github.com/prometheus/client_model"
 	xCrypto   = "golang.org/x/crypto"
+	xSys      = "golang.org/x/sys"
 	xTerm     = "golang.org/x/term"
 	xText     = "golang.org/x/text"
 )
@@ -31,6 +33,7 @@ var table = map[string]rule{
 	// Leaves.
 	"attest":   {},
 	"bls":      {outside: []string{blst}},
+	"confine":  {outside: []string{landlock, xSys}},
 	"eth2":     {},
 	"record":   {},
 	"rollback": {},
