@@ -12,7 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/rollback"
 	"github.com/secure-signer/secure-signer/slashing"
 )
@@ -24,7 +26,7 @@ const (
 )
 
 // TestNoScheduleIsSlashable is the proof of this package: three copies of the
-// signer, each with the true Owner and the true slashing rules, at the mercy of an
+// signer, each with the true Owner under the true slashing.Guard, at the mercy of an
 // adversary who decides at each step which of them goes on, kills any, starts it
 // again on any disk that ever was, loses the answers of the counters and lets
 // writes fail. Whatever he does, he never holds two signatures that conflict.
@@ -36,7 +38,7 @@ func TestNoScheduleIsSlashable(t *testing.T) {
 	case os.Getenv("SECURE_SIGNER_LONG") != "":
 		schedules = 3_000_000
 	case testing.Short():
-		schedules = 20_000
+		schedules = 30_000
 	}
 	var (
 		next  atomic.Uint64
@@ -105,6 +107,7 @@ type world struct {
 	disks         []disk // every state that the disk of any copy was ever in
 	heads         uint64
 	stalled       bool // the chain does not finalise: votes are from any source
+	network       *eth2.Network
 	lives         int
 	copies        [copies]*process
 	votes         [keys][]vote
@@ -114,9 +117,15 @@ type world struct {
 // A disk is what a copy finds when it is started: its record of what it has
 // signed, and the memo.
 type disk struct {
-	states [keys]slashing.State
-	head   uint64 // of the record; no two that differ have the same
-	memo   *rollback.Memo
+	records [keys]value
+	head    uint64 // of the record; no two that differ have the same
+	memo    *rollback.Memo
+}
+
+// A value is what a store holds for one key.
+type value struct {
+	state   string // encoded
+	version record.Version
 }
 
 type vote struct {
@@ -136,8 +145,19 @@ const (
 	firstEpoch    = 10
 )
 
+// chain has short epochs and no clock: each copy believes what it likes.
+func chain() *eth2.Network {
+	preset := eth2.MinimalPreset()
+	preset.SlotsPerEpoch = slotsPerEpoch
+	return &eth2.Network{Name: "model", Preset: preset}
+}
+
 func newWorld(seed uint64) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), epochs: firstEpoch, disks: make([]disk, 1, steps)}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), epochs: firstEpoch, disks: make([]disk, 1, steps), network: chain()}
+	fresh, _ := slashing.State{}.MarshalBinary()
+	for k := range keys {
+		w.disks[0].records[k] = value{string(fresh), 1}
+	}
 	w.stalled = w.rng.IntN(2) == 0
 	return w
 }
@@ -270,6 +290,7 @@ func (p *process) live() {
 			p.Ceilings++
 		}
 	}
+	guard := slashing.New((*store)(p), slashing.Config{Network: p.network, Epochs: owner})
 	for {
 		p.pause()
 		switch n := p.rng.IntN(24); {
@@ -281,14 +302,14 @@ func (p *process) live() {
 				p.FailedClaims++
 			}
 		case n < 20:
-			p.attest(ctx, owner)
+			p.attest(ctx, guard)
 		default:
-			p.propose(ctx, owner)
+			p.propose(ctx, guard)
 		}
 	}
 }
 
-func (p *process) attest(ctx context.Context, owner *rollback.Owner) {
+func (p *process) attest(ctx context.Context, guard *slashing.Guard) {
 	k := p.rng.IntN(keys)
 	target := p.epochs + 1 - uint64(p.rng.IntN(4))
 	source := target - 1
@@ -296,14 +317,10 @@ func (p *process) attest(ctx context.Context, owner *rollback.Owner) {
 		source -= uint64(p.rng.IntN(depth))
 	}
 	v := vote{source: source, target: target, root: p.root(), by: p.life}
-	recorded, err := owner.Attest(ctx, v.source, v.target)
+	err := guard.Record(ctx, bls.PublicKey{byte(k)}, &eth2.Attestation{Data: eth2.AttestationData{
+		Source: eth2.Checkpoint{Epoch: eth2.Epoch(source)}, Target: eth2.Checkpoint{Epoch: eth2.Epoch(target)},
+	}}, v.root)
 	if err != nil {
-		return
-	}
-	next, err := p.disk.states[k].Attest(eth2.Epoch(v.source), eth2.Epoch(v.target), v.root)
-	ok := err == nil && p.record(k, next)
-	recorded()
-	if !ok {
 		return
 	}
 	p.pause()
@@ -311,18 +328,12 @@ func (p *process) attest(ctx context.Context, owner *rollback.Owner) {
 	p.votes[k] = append(p.votes[k], v)
 }
 
-func (p *process) propose(ctx context.Context, owner *rollback.Owner) {
+func (p *process) propose(ctx context.Context, guard *slashing.Guard) {
 	k := p.rng.IntN(keys)
 	epoch := p.epochs + 1 - uint64(p.rng.IntN(3))
 	b := block{slot: epoch*slotsPerEpoch + uint64(p.rng.IntN(slotsPerEpoch)), root: p.root(), by: p.life}
-	recorded, err := owner.Propose(ctx, epoch)
+	err := guard.Record(ctx, bls.PublicKey{byte(k)}, &eth2.Block{Header: &eth2.BeaconBlockHeader{Slot: eth2.Slot(b.slot)}}, b.root)
 	if err != nil {
-		return
-	}
-	next, err := p.disk.states[k].Propose(eth2.Slot(b.slot), b.root)
-	ok := err == nil && p.record(k, next)
-	recorded()
-	if !ok {
 		return
 	}
 	p.pause()
@@ -336,15 +347,37 @@ func (p *process) root() (r eth2.Root) {
 	return r
 }
 
-// record makes a state durable, as the journal does: it is in memory as soon as it
-// is on the disk.
-func (p *process) record(k int, s slashing.State) bool {
-	p.pause()
-	p.heads++
-	p.disk.states[k], p.disk.head = s, p.heads
-	p.disks = append(p.disks, p.disk)
-	return true
+// store is the record of what a process has signed, on its disk.
+type store process
+
+func (s *store) Load(_ context.Context, key record.Key) (record.Record, error) {
+	v := s.disk.records[keyOf(key)]
+	return record.Record{Value: []byte(v.state), Version: v.version}, nil
 }
+
+func (s *store) Replace(_ context.Context, key record.Key, old record.Version, state []byte) error {
+	p := (*process)(s)
+	p.pause()
+	now := &p.disk.records[keyOf(key)]
+	if now.version != old {
+		return record.ErrConflict
+	}
+	p.heads++
+	*now, p.disk.head = value{string(state), old + 1}, p.heads
+	p.disks = append(p.disks, p.disk)
+	return nil
+}
+
+func (*store) Create(context.Context, record.Key, []byte) error {
+	panic("every key has its record from the beginning")
+}
+
+func (*store) List(context.Context) iter.Seq2[record.Entry, error] {
+	panic("nothing is asked of all keys at once")
+}
+
+// keyOf is the inverse of what a Guard makes of a key of this model.
+func keyOf(key record.Key) int { return int(key[len(eth2.Root{})]) }
 
 var errFault = errors.New("no answer")
 

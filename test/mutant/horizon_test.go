@@ -6,7 +6,7 @@ import "testing"
 var schedules = harness{"", "./rollback", "TestNoScheduleIsSlashable", "is slashable"}
 
 // TestEveryRuleOfTheHorizonIsNeeded leaves out one rule of package rollback after
-// the other: for each the adversary must find two signatures that conflict.
+// the other, and the question whether an epoch is owned: for each the adversary must find two signatures that conflict.
 //
 // Two are not here, for he cannot gain by them: an Advance that does not look where
 // the counter is before moves it, but then finds it elsewhere than it claims; and a
@@ -23,6 +23,11 @@ func inRegister(name, old, changed string) mistake {
 	return mistake{name, schedules, []Edit{{"rollback/register.go", old, changed}}}
 }
 
+// inGuard is one in slashing/guard.go.
+func inGuard(name, old, changed string) mistake {
+	return mistake{name, schedules, []Edit{{"slashing/guard.go", old, changed}}}
+}
+
 const (
 	gapFloor  = "t.SourceFloor = max(t.SourceFloor, below(e, 2))"
 	inherited = "o.tenure, o.owning, o.durable = memo.Tenure, true, true"
@@ -31,6 +36,11 @@ const (
 )
 
 var horizonMistakes = []mistake{
+	inGuard("votes are recorded without asking the horizon",
+		"g.owned.Attest(", "everyEpoch{}.Attest("),
+	inGuard("blocks are recorded without asking the horizon",
+		"g.owned.Propose(", "everyEpoch{}.Propose("),
+
 	inRegister("an increment counts although its answer was lost",
 		"if err := x.Increment(ctx); err != nil {\n\t\treturn err\n\t}", "_ = x.Increment(ctx)"),
 	inRegister("the counter is not read after an increment",
