@@ -14,6 +14,7 @@ const (
 	goCmp     = "github.com/google/go-cmp"
 	goJSON    = "github.com/go-json-experiment/json"
 	goPretty  = "github.com/jedib0t/go-pretty/v6"
+	goTPM     = "github.com/google/go-tpm"
 	goYAML    = "github.com/goccy/go-yaml"
 	landlock  = "github.com/landlock-lsm/go-landlock"
 	pflag     = "github.com/spf13/pflag"
@@ -37,6 +38,7 @@ var table = map[string]rule{
 	"eth2":     {},
 	"record":   {},
 	"rollback": {},
+	"tpmlink":  {outside: []string{goTPM}},
 
 	// Rooms of the record store.
 	"record/recordtest": {ours: []string{"record"}, outside: []string{goCmp}},
@@ -52,6 +54,10 @@ var table = map[string]rule{
 	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
 	"attest/snp":   {ours: []string{"attest"}},
 	"attest/tpm":   {ours: []string{"attest"}},
+
+	// Rooms of the horizon.
+	"rollback/rollbacktest": {ours: []string{"rollback"}},
+	"rollback/tpm":          {ours: []string{"rollback", "tpmlink"}, outside: []string{goTPM}},
 
 	// Trusted hardware, which makes the evidence.
 	"tee":     {ours: []string{"attest"}},

@@ -1,0 +1,98 @@
+package tpmlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// ErrOtherTPM means that the TPM is not the one that was pinned.
+var ErrOtherTPM = errors.New("this is another TPM")
+
+// SessionHash and NonceSize are those of every session here.
+const (
+	SessionHash = tpm2.TPMAlgSHA256
+	NonceSize   = 16
+)
+
+// Salt makes the endorsement key in the TPM for as long as start runs, which
+// starts sessions with the option that it is given: their secret is then encrypted
+// to that key. They may outlive the call.
+func (e Endorsement) Salt(t transport.TPM, start func(salted tpm2.AuthOption) error) error {
+	for _, template := range templates() {
+		if template.name != e.Template {
+			continue
+		}
+		_, err := template.make(t, func(handle tpm2.TPMHandle, public *tpm2.TPMTPublic) error {
+			name, err := tpm2.ObjectName(public)
+			if err != nil {
+				return err
+			}
+			if fmt.Sprintf("%x", name.Buffer) != e.Name {
+				return fmt.Errorf("%w: its endorsement key is %x, and the one that this was set up with is %s: put that TPM back, or set up anew", ErrOtherTPM, name.Buffer, e.Name)
+			}
+			return start(tpm2.Salted(handle, *public))
+		})
+		return err
+	}
+	return fmt.Errorf("endorsement key of template %q: this release does not know it", e.Template)
+}
+
+// A Session authorises commands by one secret, proved and never sent, to the TPM
+// that was endorsed. It is started when it is first needed, and anew after every
+// error.
+type Session struct {
+	link *Link
+	e    Endorsement
+	auth []byte
+
+	// Owned by whoever has the link's turn.
+	live   tpm2.Session
+	number int // of the connection
+}
+
+// NewSession returns a Session for what is protected by that secret. The secret
+// must have no zero byte: go-tpm 0.9.8 cuts it there.
+func (l *Link) NewSession(e Endorsement, auth []byte) *Session {
+	return &Session{link: l, e: e, auth: auth}
+}
+
+// Do runs one sequence of commands, alone on the link, which may use the session.
+// The session encrypts nothing.
+func (s *Session) Do(ctx context.Context, sequence func(t transport.TPM, session tpm2.Session) error) error {
+	return s.link.Do(ctx, func(t transport.TPM) error {
+		if s.live == nil || s.number != s.link.number {
+			s.live, s.number = nil, s.link.number
+			err := s.e.Salt(t, func(salted tpm2.AuthOption) (err error) {
+				s.live, _, err = tpm2.HMACSession(t, SessionHash, NonceSize, salted, tpm2.Auth(s.auth))
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("start a session with the TPM: %w", err)
+			}
+		}
+		err := sequence(t, s.live)
+		if err != nil {
+			s.drop(t)
+		}
+		return err
+	})
+}
+
+// Close frees the session's place in the TPM.
+func (s *Session) Close(ctx context.Context) error {
+	return s.link.Do(ctx, func(t transport.TPM) error {
+		s.drop(t)
+		return nil
+	})
+}
+
+func (s *Session) drop(t transport.TPM) {
+	if s.live != nil && s.number == s.link.number {
+		Flush(t, s.live.Handle())
+	}
+	s.live = nil
+}
