@@ -46,7 +46,10 @@ var table = map[string]rule{
 	"record/journal":    {ours: []string{"record", "internal/durable"}},
 
 	// Rooms of the horizon.
-	"rollback/witness": {ours: []string{"rollback", "record"}},
+	"rollback/memo":         {ours: []string{"rollback", "internal/sealed"}},
+	"rollback/rollbacktest": {ours: []string{"rollback"}},
+	"rollback/tpm":          {ours: []string{"rollback", "tpmlink"}, outside: []string{goTPM}},
+	"rollback/witness":      {ours: []string{"rollback", "record"}},
 
 	// Rooms of the evidence.
 	"attest/dcap":  {ours: []string{"attest"}},
@@ -54,10 +57,6 @@ var table = map[string]rule{
 	"attest/nitro": {ours: []string{"attest"}, outside: []string{cborLib}},
 	"attest/snp":   {ours: []string{"attest"}},
 	"attest/tpm":   {ours: []string{"attest"}},
-
-	// Rooms of the horizon.
-	"rollback/rollbacktest": {ours: []string{"rollback"}},
-	"rollback/tpm":          {ours: []string{"rollback", "tpmlink"}, outside: []string{goTPM}},
 
 	// Trusted hardware, which makes the evidence.
 	"tee":     {ours: []string{"attest"}},
@@ -92,6 +91,7 @@ var table = map[string]rule{
 	"internal/forge":             {ours: []string{"attest"}, outside: []string{cborLib}},
 	"internal/httpjson":          {outside: []string{goJSON}},
 	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
+	"internal/sealed":            {ours: []string{"internal/durable"}},
 	"internal/testdata":          {},
 	"internal/tlsfiles":          {},
 	"internal/tlsfiles/tlstest":  {},
