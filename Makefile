@@ -2,13 +2,14 @@
 
 # NETWORK=hoodi  of a data folder that `make run` creates
 # DATA=data      the data folder of `make run`
+# VERSION=v1.2.3 of `make release`; what git says if left out
 # FUZZTIME=30s   for each target of `make fuzz`
 
 # blst without instructions that older processors lack; the same for every
 # build, so that the build cache serves them all.
 export CGO_CFLAGS := -O2 -D__BLST_PORTABLE__
 
-.PHONY: help run build test test-long devnet lint fuzz soak bench clean
+.PHONY: help run build release test test-long devnet lint fuzz soak bench clean
 
 help: ## say what there is
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^# ([A-Z]+=\S+) +(.*)/  \1\t\2/p' Makefile | expand -t 20
@@ -18,6 +19,9 @@ run: build ## start a signer on 127.0.0.1:9000, with a new data folder if there 
 
 build: ## build both programs into bin/
 	go build -o bin/ ./cmd/...
+
+release: ## build both programs into dist/ as they are released: static, the same bytes from any folder
+	@scripts/release.sh dist
 
 test: ## all tests, as CI runs them: under 15 minutes
 	@scripts/test.sh short
@@ -41,4 +45,4 @@ bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 clean: ## remove what was built or installed here; the data folder stays
-	rm -rf bin .cache
+	rm -rf bin dist .cache
