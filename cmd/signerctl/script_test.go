@@ -142,6 +142,16 @@ func setUp(env *testscript.Env) error {
 	env.Values["signer"] = s
 	env.Setenv("SIGNERCTL_URL", s.server.URL)
 	env.Setenv("SIGNERCTL_DATA_DIR", dir)
+	repo, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	env.Setenv("REPO", repo)
+	env.Setenv("PROGRAM", program)
 	return nil
 }
 
