@@ -241,5 +241,13 @@ func (o *Owner) lastKnown() uint64 {
 	return o.tenure.Last
 }
 
+// Tenure tells what this copy may sign now, and whether that is anything: if it is
+// not owning, only Last and SourceFloor mean something.
+func (o *Owner) Tenure() (t Tenure, owning bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.tenure, o.owning && !o.stopped
+}
+
 // below returns e-n, or 0 where the chain was not that old.
 func below(e, n uint64) uint64 { return max(e, n) - n }

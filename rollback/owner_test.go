@@ -114,6 +114,23 @@ func TestACopySignsOnlyInEpochsThatItHasClaimed(t *testing.T) {
 	want(t, "a block in the next epoch", propose(t, o, 13), rollback.ErrNotOwned)
 }
 
+func TestAnOwnerTellsWhatItOwns(t *testing.T) {
+	o := newMachine(10).start(t)
+	if tenure, owning := o.Tenure(); owning || tenure.Last != 10 || tenure.SourceFloor != 9 {
+		t.Errorf("before a claim: %+v, owning: %t", tenure, owning)
+	}
+	claim(t, o, 12)
+	if tenure, owning := o.Tenure(); !owning || tenure.First != 11 || tenure.Last != 12 || tenure.SourceFloor != 9 {
+		t.Errorf("after two claims: %+v, owning: %t", tenure, owning)
+	}
+	if err := o.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, owning := o.Tenure(); owning {
+		t.Error("a copy that has stopped owns something")
+	}
+}
+
 func TestTheFirstEpochOfAChainIsVotedInFromItself(t *testing.T) {
 	m := newMachine(0)
 	o := m.start(t)

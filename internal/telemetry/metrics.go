@@ -43,6 +43,7 @@ type State struct {
 	Ready      func() bool // every key was looked at
 	StoreUp    func() bool
 	Store      func() Store
+	Horizon    func() Horizon // nil: there is none
 }
 
 // New returns the metrics of a signer of that release.
@@ -81,6 +82,9 @@ func New(release string, state State) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newAliases(m, release, state))
+	if state.Horizon != nil {
+		m.registry.MustRegister(horizonCollector{state.Horizon})
+	}
 	return m
 }
 

@@ -38,6 +38,7 @@ func idle() telemetry.State {
 			s.FlushTimes[10], s.FlushTimes[11], s.FlushTimes[22] = 1, 1, 1 // of some 700 µs, some 1.5 ms, and 4.998 s
 			return s
 		},
+		Horizon: func() telemetry.Horizon { return telemetry.Horizon{Owned: true, LastEpoch: 77, Claims: 6, Failed: 2} },
 	}
 }
 
@@ -88,6 +89,10 @@ func TestWhatHappenedIsOnThePage(t *testing.T) {
 		`secure_signer_store_flush_duration_seconds_bucket{le="+Inf"} 3`,
 		`secure_signer_store_flush_duration_seconds_sum 5`,
 		`secure_signer_unknown_fork_signed_total 1`,
+		`secure_signer_horizon_owned 1`,
+		`secure_signer_horizon_last_owned_epoch 77`,
+		`secure_signer_horizon_claims_total{result="owned"} 6`,
+		`secure_signer_horizon_claims_total{result="failed"} 2`,
 
 		// Web3Signer's names, with and without the suffix that dashboards leave out.
 		`process_release{version="1.2.3"} 1`,
@@ -112,6 +117,10 @@ func TestWhatHappenedIsOnThePage(t *testing.T) {
 	up = false
 	if page := scrape(t, m); !strings.Contains(page, "secure_signer_store_up 0\n") {
 		t.Error("a failed store is not on the page")
+	}
+	state.Horizon = nil
+	if page := scrape(t, telemetry.New("", state)); strings.Contains(page, "horizon") {
+		t.Error("a signer without a horizon shows one")
 	}
 }
 
