@@ -36,6 +36,15 @@ func (d Dir) Vault() string { return filepath.Join(d.path, "vault") }
 // Journal returns the folder of the slashing protection.
 func (d Dir) Journal() string { return filepath.Join(d.path, "journal") }
 
+// Horizon returns the folder of what belongs to the horizon, where there is one.
+func (d Dir) Horizon() string { return filepath.Join(d.path, "horizon") }
+
+// HorizonSecret returns the path of what opens the horizon's keeper, sealed.
+func (d Dir) HorizonSecret() string { return filepath.Join(d.Horizon(), "secret") }
+
+// HorizonMemo returns the path of what one run leaves for the next, sealed.
+func (d Dir) HorizonMemo() string { return filepath.Join(d.Horizon(), "memo") }
+
 // TokenFile returns the path of the bearer token.
 func (d Dir) TokenFile() string { return filepath.Join(d.path, "api-token.txt") }
 
