@@ -188,8 +188,7 @@ func (m *RandaoReveal) SigningRoot(n *Network) (Root, error) {
 }
 
 func (m *Deposit) SigningRoot(*Network) (Root, error) {
-	object := container(vector(m.Pubkey[:]), m.WithdrawalCredentials, number(m.Amount))
-	return container(object, computeDomain(m.Kind(), m.GenesisForkVersion, Root{})), nil
+	return container(m.MessageRoot(), computeDomain(m.Kind(), m.GenesisForkVersion, Root{})), nil
 }
 
 func (m *VoluntaryExit) SigningRoot(n *Network) (Root, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
@@ -207,7 +208,7 @@ func TestEveryReasonIsDocumentedOnceAndNoOther(t *testing.T) {
 	}
 	slices.Sort(documented)
 	want := signer.Reasons()
-	for _, r := range httpjson.Reasons() {
+	for _, r := range slices.Concat(httpjson.Reasons(), attestapi.Reasons()) {
 		if !slices.Contains(want, signer.Reason(r)) {
 			want = append(want, signer.Reason(r))
 		}

@@ -22,6 +22,7 @@
 package tlsfiles
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -95,6 +96,9 @@ func (f *Files) Server(refused func(client net.Addr, reason error)) *tls.Config 
 	return &tls.Config{
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			m := f.inUse.Load()
+			if shown, ok := hello.Context().Value(shownKey{}).(*shown); ok {
+				shown.key = m.certificate.Leaf.RawSubjectPublicKeyInfo
+			}
 			c := &tls.Config{
 				MinVersion:             tls.VersionTLS12,
 				NextProtos:             []string{"http/1.1"},
@@ -116,6 +120,28 @@ func (f *Files) Server(refused func(client net.Addr, reason error)) *tls.Config 
 			return c, nil
 		},
 	}
+}
+
+// shown is which certificate a connection was made with: a Reload changes it for
+// those that come after.
+type shown struct{ key []byte }
+
+type shownKey struct{}
+
+// Remember is the ConnContext of an http.Server that listens with Server: ShownKey
+// then knows the certificate of each connection.
+func Remember(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, shownKey{}, new(shown))
+}
+
+// ShownKey returns the public key (SubjectPublicKeyInfo, DER) of the certificate that
+// was shown on the connection of a request, whose context is given; nil if it has
+// none.
+func ShownKey(ctx context.Context) []byte {
+	if shown, ok := ctx.Value(shownKey{}).(*shown); ok {
+		return shown.key
+	}
+	return nil
 }
 
 // Check says why the client of a connection would not be let in now, or nil.

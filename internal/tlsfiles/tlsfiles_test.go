@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -307,6 +309,60 @@ func TestAReloadCountsForLiveConnections(t *testing.T) {
 	}
 	if _, err := s.dial(t, first, showing(stays.Shown())); err == nil {
 		t.Error("the first certificate is still in use")
+	}
+}
+
+// Evidence names the certificate of its own connection, which a Reload leaves as it is.
+func TestTheShownKeyIsThatOfTheConnection(t *testing.T) {
+	dir := newFolder(t)
+	first, second := tlstest.Issue(nil, "first"), tlstest.Issue(nil, "second")
+	files, err := Open(dir.listener(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write(ShownKey(r.Context()))
+	}))
+	server.Config.ConnContext = Remember
+	server.Listener = tls.NewListener(server.Listener, files.Server(nil))
+	server.Start()
+	defer server.Close()
+	shown := func(c *http.Client) []byte {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+server.Listener.Addr().String(), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		key, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := resp.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo; !bytes.Equal(key, want) {
+			t.Errorf("the handler sees %x, the client was shown %x", key, want)
+		}
+		return key
+	}
+	client := func() *http.Client {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+		t.Cleanup(transport.CloseIdleConnections)
+		return &http.Client{Transport: transport}
+	}
+	early, late := client(), client()
+	before := shown(early)
+	dir.listener(second)
+	if err := files.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(shown(early), before) || bytes.Equal(shown(late), before) {
+		t.Error("a reload changes the certificate of later connections, and of no earlier one")
+	}
+	if ShownKey(t.Context()) != nil {
+		t.Error("no connection has a key")
 	}
 }
 
