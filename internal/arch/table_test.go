@@ -67,6 +67,7 @@ var table = map[string]rule{
 	// Trusted hardware, which makes the evidence.
 	"tee":     {ours: []string{"attest"}},
 	"tee/dev": {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
+	"tee/tpm": {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
