@@ -24,11 +24,14 @@ func main() {
 	os.Exit(code)
 }
 
+// prefix begins the variables that are settings.
+const prefix = "SECURE_SIGNER"
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "secure-signer",
 		Short: "A remote signer for validators: keys, slashing protection, Web3Signer API",
 	}
-	root.AddCommand(initCommand(), serveCommand(), passphraseCommand(), restoreCommand(), versionCommand())
-	return cli.Run(ctx, root, "SECURE_SIGNER", args, stdin, stdout, stderr)
+	root.AddCommand(initCommand(), serveCommand(), startCommand(), passphraseCommand(), restoreCommand(), versionCommand())
+	return cli.Run(ctx, root, prefix, args, stdin, stdout, stderr)
 }
