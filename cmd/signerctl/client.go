@@ -21,7 +21,7 @@ import (
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 )
 
-// A client talks to one signer with one token.
+// A client talks to one signer with one token, or with none where that is empty.
 type client struct {
 	base      string
 	token     string
@@ -38,41 +38,64 @@ const (
 // client reads the token and checks the address. It warns if what is sent could
 // be read on the way.
 func (c *tool) client() (*client, error) {
-	base, err := url.Parse(c.url)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("%w: --url %q: want an address such as http://127.0.0.1:9000", cli.ErrUsage, c.url)
+	base, err := c.address()
+	if err != nil {
+		return nil, err
 	}
 	secured, err := c.tls.open(base.Scheme == "https")
 	if err != nil {
 		return nil, err
 	}
-	file := c.tokenFile
-	if file == "" && c.dataDir != "" {
-		file = filepath.Join(c.dataDir, "api-token.txt")
-	}
-	if file == "" {
-		return nil, fmt.Errorf("%w: the signer wants its token: give --data-dir, its data folder, or --token-file, a copy of the api-token.txt in it", cli.ErrUsage)
-	}
-	token, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("read token: %w: run as the signer's user, or give a copy with --token-file", err)
-	case err != nil:
-		return nil, fmt.Errorf("read token: %w: secure-signer init has made it in the data folder; give the right one with --data-dir or --token-file", err)
+	token, file, err := c.token()
+	if err != nil {
+		return nil, err
 	}
 	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
 		fmt.Fprintf(c.stderr, "warning: token, keystores and passwords go to %s unencrypted: use https, or a tunnel to the signer's machine\n", base.Host)
 	}
+	signer := clientAt(base, &http.Transport{DisableKeepAlives: true, TLSClientConfig: secured})
+	signer.token, signer.tokenFile = token, file
+	return signer, nil
+}
+
+// address checks the signer's.
+func (c *tool) address() (*url.URL, error) {
+	base, err := url.Parse(c.url)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("%w: --url %q: want an address such as http://127.0.0.1:9000", cli.ErrUsage, c.url)
+	}
+	return base, nil
+}
+
+// clientAt returns a client without a token.
+func clientAt(base *url.URL, transport *http.Transport) *client {
+	transport.Proxy = nil // neither a proxy nor whoever a redirect names is the signer
 	return &client{
-		base:      strings.TrimSuffix(base.String(), "/"),
-		token:     strings.TrimSpace(string(token)),
-		tokenFile: file,
+		base: strings.TrimSuffix(base.String(), "/"),
 		http: &http.Client{
-			// Neither a proxy nor whoever a redirect names is the signer.
-			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, TLSClientConfig: secured},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-	}, nil
+	}
+}
+
+// token reads the signer's token, and says from which file.
+func (c *tool) token() (token, file string, err error) {
+	file = c.tokenFile
+	if file == "" && c.dataDir != "" {
+		file = filepath.Join(c.dataDir, "api-token.txt")
+	}
+	if file == "" {
+		return "", "", fmt.Errorf("%w: the signer wants its token: give --data-dir, its data folder, or --token-file, a copy of the api-token.txt in it", cli.ErrUsage)
+	}
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return "", "", fmt.Errorf("read token: %w: run as the signer's user, or give a copy with --token-file", err)
+	case err != nil:
+		return "", "", fmt.Errorf("read token: %w: secure-signer init has made it in the data folder; give the right one with --data-dir or --token-file", err)
+	}
+	return strings.TrimSpace(string(text)), file, nil
 }
 
 func isLoopback(host string) bool {
@@ -123,7 +146,9 @@ func (c *client) ask(ctx context.Context, method, path string, body io.Reader) (
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	req.Header.Set("Accept", "application/json")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
