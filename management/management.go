@@ -44,6 +44,9 @@ type Config struct {
 	Started time.Time
 	Log     *slog.Logger
 
+	Platform Platform
+	Horizon  func() *Horizon // nil, or returns nil, where there is none
+
 	// StoreErr returns why nothing can be made durable any more, or nil.
 	StoreErr func() error
 

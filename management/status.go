@@ -11,12 +11,14 @@ import (
 
 // A Status is the answer of GET /signer/v1/status.
 type Status struct {
-	Version       string  `json:"version"`
-	UptimeSeconds int64   `json:"uptime_seconds"`
-	Ready         bool    `json:"ready"` // keys are loaded and the store takes records
-	Network       Network `json:"network"`
-	Keys          Keys    `json:"keys"`
-	Store         Store   `json:"store"`
+	Version       string   `json:"version"`
+	UptimeSeconds int64    `json:"uptime_seconds"`
+	Ready         bool     `json:"ready"` // keys are loaded and the store takes records
+	Network       Network  `json:"network"`
+	Keys          Keys     `json:"keys"`
+	Store         Store    `json:"store"`
+	Platform      Platform `json:"platform"`
+	Horizon       *Horizon `json:"horizon,omitzero"`
 
 	HighWatermark *HighWatermark `json:"high_watermark,omitzero"`
 }
@@ -30,6 +32,25 @@ type Network struct {
 	SlotsPerEpoch         uint64      `json:"slots_per_epoch"`
 	Slot                  *eth2.Slot  `json:"slot,omitzero"`  // by the signer's clock, from genesis on
 	Epoch                 *eth2.Epoch `json:"epoch,omitzero"` // likewise
+}
+
+// A Platform is the trusted hardware that a signer runs in.
+type Platform struct {
+	Kind        string   `json:"kind"`                 // none, or as in attest.Kind
+	Measurement string   `json:"measurement,omitzero"` // which program it is, by the hardware's registers
+	Lacks       []string `json:"lacks"`                // what it cannot do, in a sentence each
+}
+
+// A Horizon says in which epochs this signer may sign blocks and votes, of all
+// copies of it. Absent: in all, and nothing keeps copies from signing, too.
+type Horizon struct {
+	Kind        string      `json:"kind"`                  // tpm or witness
+	Keeper      string      `json:"keeper"`                // which one, for people
+	Owned       bool        `json:"owned"`                 // the present epoch is
+	First       *eth2.Epoch `json:"first_epoch,omitzero"`  // that it owns; absent if it owns none
+	Last        *eth2.Epoch `json:"last_epoch,omitzero"`   // likewise
+	SourceFloor *eth2.Epoch `json:"source_floor,omitzero"` // it votes from no earlier source; absent until the keeper has answered
+	Error       string      `json:"error,omitzero"`        // why no epoch is claimed
 }
 
 // Keys counts keys. While they load, those in service tell how far that is, and
@@ -62,10 +83,19 @@ func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
 		Network:       h.network(now),
 		Keys:          h.keys(),
 		Store:         h.store(),
+		Platform:      h.Platform,
+		Horizon:       h.horizon(),
 		HighWatermark: h.highWatermark(),
 	}
 	s.Ready = s.Store.Up && !s.Keys.Loading
 	httpjson.WriteJSON(w, http.StatusOK, s)
+}
+
+func (h *handler) horizon() *Horizon {
+	if h.Horizon == nil {
+		return nil
+	}
+	return h.Horizon()
 }
 
 func (h *handler) network(now time.Time) Network {

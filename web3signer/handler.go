@@ -51,7 +51,8 @@ type Config struct {
 	LastReload  func() Reload
 
 	StoreErr func() error   // why records cannot be made durable, for /healthcheck; nil where they can
-	Degraded func() []Check // what /healthcheck shows besides; none of it takes the signer down
+	Needed   func() []Check // what /healthcheck shows besides, and takes the signer down unless it is up
+	Further  func() []Check // what it shows besides, and none of which does
 
 	Log         *slog.Logger // slog.Default if nil
 	Observe     func(kind eth2.Kind, reason signer.Reason, took time.Duration)
@@ -78,8 +79,11 @@ func New(cfg Config) *Handler {
 	if cfg.StoreErr == nil {
 		cfg.StoreErr = func() error { return nil }
 	}
-	if cfg.Degraded == nil {
-		cfg.Degraded = func() []Check { return nil }
+	if cfg.Needed == nil {
+		cfg.Needed = func() []Check { return nil }
+	}
+	if cfg.Further == nil {
+		cfg.Further = func() []Check { return nil }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()

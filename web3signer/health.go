@@ -38,7 +38,8 @@ func (u Up) MarshalText() ([]byte, error) {
 }
 
 // healthcheck tells whether the signer is ready for every duty: its keys are
-// loaded and their records can be made durable. One bad key file shows, and
+// loaded, their records can be made durable, and whatever else is needed for a
+// signature is there. One bad key file shows, and
 // does not take the others' signer down. Vero asks every second, so it costs
 // nothing. The ids are Web3Signer's.
 func (h *Handler) healthcheck(w http.ResponseWriter, _ *http.Request) {
@@ -48,6 +49,7 @@ func (h *Handler) healthcheck(w http.ResponseWriter, _ *http.Request) {
 		{ID: "slashing-protection-db-health-check", Up: store == nil},
 		{ID: "keys-check", Up: Up(h.ready.Load())},
 	}
+	checks = append(checks, h.cfg.Needed()...)
 	up := Up(true)
 	for _, c := range checks {
 		up = up && c.Up
@@ -60,5 +62,5 @@ func (h *Handler) healthcheck(w http.ResponseWriter, _ *http.Request) {
 		Status  Up      `json:"status"`
 		Outcome Up      `json:"outcome"`
 		Checks  []Check `json:"checks"`
-	}{up, up, append(checks, h.cfg.Degraded()...)})
+	}{up, up, append(checks, h.cfg.Further()...)})
 }

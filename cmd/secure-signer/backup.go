@@ -27,6 +27,12 @@ func (d *daemon) backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return backup.Write(w, d.vault.DeriveKey(backup.KeyLabel), time.Now(), config, sealed,
+	parts := backup.Parts{Config: config, Vault: sealed}
+	if d.horizon != nil {
+		if parts.Horizon, err = os.ReadFile(d.dir.HorizonSecret()); err != nil {
+			return err
+		}
+	}
+	return backup.Write(w, d.vault.DeriveKey(backup.KeyLabel), time.Now(), parts,
 		func(w io.Writer) error { return d.journal.Backup(ctx, w) })
 }

@@ -18,7 +18,8 @@ import (
 // serveFlags are the flags of serve, in groups.
 type serveFlags struct {
 	dataDir         string
-	passphraseFile  string
+	seal            sealFlags
+	horizon         claimFlags
 	httpHost        string
 	httpPort        uint16
 	metricsHost     string
@@ -37,7 +38,8 @@ type serveFlags struct {
 func (f *serveFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` made by init")
-	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential "+credential+", else asked for")
+	f.seal.define(flags)
+	f.horizon.define(flags)
 	flags.StringVar(&f.httpHost, "http-listen-host", "127.0.0.1", "`address` of the signing and keymanager API")
 	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")
 	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")

@@ -6,24 +6,26 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/cli"
-	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/vault"
 )
 
 type initFlags struct {
-	dataDir        string
-	network        string
-	genesisRoot    string
-	genesisTime    uint64
-	fromBeacon     string
-	passphraseFile string
+	dataDir     string
+	network     string
+	genesisRoot string
+	genesisTime uint64
+	fromBeacon  string
+	seal        sealFlags
+	release     releaseFlags
+	horizon     horizonFlags
 }
 
 func initCommand() *cobra.Command {
@@ -47,11 +49,13 @@ other.`,
 	cmd.Flags().StringVar(&f.fromBeacon, "from-beacon", "", "`address` of a beacon node that says which network it is; with --network both must agree")
 	cmd.Flags().StringVar(&f.genesisRoot, "genesis-validators-root", "", "of a network from a file: 0x and 64 hex `digits`; else the network must have it")
 	cmd.Flags().Uint64Var(&f.genesisTime, "genesis-time", 0, "of a network from a file: unix `seconds`; else the network must have it")
-	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the passphrase that seals the vault; else the systemd credential "+credential+", else asked for")
+	f.seal.define(cmd.Flags())
+	f.release.define(cmd.Flags())
+	f.horizon.define(cmd.Flags())
 	return cmd
 }
 
-func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) error {
+func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	if f.dataDir == "" || f.network == "" && f.fromBeacon == "" {
 		return fmt.Errorf("%w: init needs --data-dir and --network, or --from-beacon", cli.ErrUsage)
 	}
@@ -59,45 +63,63 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 	if err != nil {
 		return err
 	}
-	passphrase, err := config.NewPassphrase(ctx, f.passphraseFile, credential, stdin, stderr)
+	settings := datadir.Settings{Network: network}
+	if settings.Binding, err = f.bind(); err != nil {
+		return err
+	}
+	inside, err := f.seal.platform.open(ctx, settings.Binding.Platform)
 	if err != nil {
 		return err
 	}
-	defer clear(passphrase)
+	horizon, err := f.horizon.create(ctx, network, epochBefore(network, time.Now()))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, horizon.undo())
+		}
+	}()
+	settings.Binding.Horizon = horizon.Keeper
+	sealer, err := f.seal.fresh(ctx, inside, f.dataDir, settings, stdin, stderr)
+	if err != nil {
+		return err
+	}
+	defer sealer.forget()
 
-	err = datadir.Create(f.dataDir, datadir.Settings{Network: network}, func(d datadir.Dir) error {
-		sealer := vault.Passphrase(passphrase)
+	err = datadir.Create(f.dataDir, settings, func(d datadir.Dir) error {
 		if err := vault.Create(d.Vault(), sealer); err != nil {
-			return err
+			return advise(err, unchanged)
 		}
 		v, err := vault.Open(d.Vault(), sealer)
 		if err != nil {
 			return err
 		}
-		return errors.Join(journal.Create(d.Journal(), v.DeriveKey(journalKeyLabel)), v.Close())
+		return errors.Join(journal.Create(d.Journal(), v.DeriveKey(journalKeyLabel)), horizon.keep(d, v), v.Close())
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, `Created %s for network %s.
-  vault          no keys yet, sealed by your passphrase: without it they are lost
+  vault          no keys yet, sealed by %s
   journal        slashing protection; never copy it to a second running signer
   api-token.txt  what signerctl and the keymanager API authenticate with
-`, f.dataDir, network.Name)
+%s`, f.dataDir, network.Name, inside.seals(), horizon.shown())
 	if _, builtin := eth2.Builtin(f.network); f.fromBeacon != "" || !builtin {
 		fmt.Fprintln(stdout, "It signs for this chain alone; compare it with a source that you trust:")
 		if err := datadir.Describe(stdout, network); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "Next: secure-signer serve --data-dir %s%s\n", f.dataDir, passphraseFlag(f.passphraseFile))
+	fmt.Fprintf(stdout, "Next: secure-signer serve --data-dir %s%s%s\n", f.dataDir, f.seal.flags(), f.horizon.flags())
 	return nil
 }
 
-// passphraseFlag repeats the flag in advice.
-func passphraseFlag(file string) string {
-	if file == "" {
-		return ""
+// bind returns what the flags tie the new folder to.
+func (f initFlags) bind() (b datadir.Binding, err error) {
+	if b.Platform, err = f.seal.platform.choose(); err != nil {
+		return b, err
 	}
-	return " --passphrase-file " + file
+	b.Release, err = f.release.parse()
+	return b, err
 }

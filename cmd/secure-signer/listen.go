@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/secure-signer/secure-signer/admission"
+	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/internal/telemetry"
+	"github.com/secure-signer/secure-signer/internal/tlsfiles"
 	"github.com/secure-signer/secure-signer/keymanager"
 	"github.com/secure-signer/secure-signer/management"
 	"github.com/secure-signer/secure-signer/web3signer"
@@ -46,6 +48,10 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	d.signer.Keys = metrics.Keys(d.keyring)
 	reloads := newReloader(d.log, d.sources())
 	signing := d.signing(metrics, reloads)
+	attestation, err := f.attestation(d)
+	if err != nil {
+		return err
+	}
 	d.access.warn(d.log, api.Addr())
 
 	failed := make(chan error, 3)
@@ -55,11 +61,12 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		return s
 	}
 	servers := []*http.Server{
-		serve(api, d.access.secure(api, d.log), d.access.guard(d.routes(signing))),
+		serve(api, d.access.secure(api, d.log), d.access.guard(d.routes(signing, attestation))),
 		serve(metricsListener, metricsListener, d.access.guardMetrics(metricsRoutes(metrics))),
 	}
 
 	keeping, stopKeeping := context.WithCancel(ctx)
+	d.horizon.begin(keeping)
 	kept := make(chan struct{})
 	go func() { // the keys: they load once, then reload when asked
 		defer close(kept)
@@ -69,6 +76,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 			}
 			return
 		}
+		d.horizon.await(keeping)
 		signing.Ready()
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
 		d.generous()
@@ -105,6 +113,7 @@ func server(l *boundedListener, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           httpjson.Edge(log, h),
 		ConnState:         l.track,
+		ConnContext:       tlsfiles.Remember,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -123,7 +132,8 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 		Signer:      d.signer,
 		PublicKeys:  d.keyring.PublicKeys,
 		StoreErr:    d.journal.Err,
-		Degraded:    d.degraded,
+		Needed:      d.horizon.needed,
+		Further:     d.further,
 		StartReload: reloads.start,
 		LastReload:  reloads.state,
 		Log:         d.log,
@@ -134,11 +144,12 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 	})
 }
 
-// degraded shows what is not as it should be and keeps no key in service from
-// signing. It is asked every second, so it looks for keys that are held and not
+// further shows the platform, and what is not as it should be and keeps no key in
+// service from signing. It is asked every second, so it looks for keys that are held and not
 // in service only where some are missing.
-func (d *daemon) degraded() []web3signer.Check {
-	checks := d.access.degraded()
+func (d *daemon) further() []web3signer.Check {
+	checks := append(d.access.degraded(), d.platform.check())
+	checks = append(checks, d.horizon.awaited()...)
 	if d.vault.Err() != nil {
 		checks = append(checks, web3signer.Check{ID: "vault-check/needs-restart"})
 	}
@@ -151,19 +162,22 @@ func (d *daemon) degraded() []web3signer.Check {
 	return checks
 }
 
-// routes puts the three APIs of port 9000 side by side. Those that change the
-// vault or show more than public keys need the token, unless the keymanager API
-// is open to whoever has been let in.
-func (d *daemon) routes(signing http.Handler) http.Handler {
+// routes puts the APIs of port 9000 side by side. Those that change the vault or
+// show more than public keys need the token, unless the keymanager API is open to
+// whoever has been let in. Evidence is for everybody.
+func (d *daemon) routes(signing http.Handler, attestation *attestapi.API) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", signing)
 	token := func() string { return *d.token.Load() }
 	mux.Handle("/eth/v1/keystores", d.access.keymanager(token, keymanager.New(keymanager.Config{
 		Custody: d.custody, Guard: d.guard, Log: d.log,
 	})))
+	mux.Handle(attestapi.RouteAttest, attestation.Attest())
+	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import()))
+	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate()))
 	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
-		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started,
+		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started, Platform: d.platform.status(), Horizon: d.horizon.status,
 		StoreErr: d.journal.Err, Head: d.journal.Head, Backup: d.backup, Log: d.log,
 	})))
 	return mux
@@ -223,10 +237,12 @@ Secure Signer %s
   keys      %d in service, of %d held in %s
   signing   %s://%s
   metrics   http://%s/metrics
+  platform  %s
+  horizon   %s
   memory    keys %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, strings.Join(d.keyring.Protections(), ", "), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

@@ -7,11 +7,15 @@ import (
 
 // metrics are those of this daemon's parts.
 func (d *daemon) metrics() *telemetry.Metrics {
-	return telemetry.New(cli.Release(), telemetry.State{
+	state := telemetry.State{
 		KeysLoaded: d.keyring.Len,
 		KeysHeld:   d.vault.Len,
 		Ready:      d.custody.Ready,
 		StoreUp:    func() bool { return d.journal.Err() == nil },
 		Store:      func() telemetry.Store { return telemetry.Store(d.journal.Stats()) },
-	})
+	}
+	if d.horizon != nil {
+		state.Horizon = d.horizon.metrics
+	}
+	return telemetry.New(cli.Release(), state)
 }

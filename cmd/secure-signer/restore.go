@@ -16,7 +16,6 @@ import (
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/backup"
 	"github.com/secure-signer/secure-signer/internal/cli"
-	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/internal/durable"
 	"github.com/secure-signer/secure-signer/record/journal"
@@ -26,7 +25,8 @@ import (
 
 type restoreFlags struct {
 	dataDir         string
-	passphraseFile  string
+	seal            sealFlags
+	horizon         horizonFlags
 	maxFutureEpochs string
 	floorEpoch      optional[eth2.Epoch]
 	history         string
@@ -57,6 +57,8 @@ that holds these keys first, for good.`,
 				return fmt.Errorf("%w: restore needs --data-dir", cli.ErrUsage)
 			case len(args) == 1 && f.journalLost:
 				return fmt.Errorf("%w: --journal-lost is for a folder, not for a backup: a backup has its journal", cli.ErrUsage)
+			case len(args) == 0 && f.horizon.kind != "":
+				return fmt.Errorf("%w: --horizon is for a backup, of which a new folder is made: take one (signerctl backup), and restore that", cli.ErrUsage)
 			case len(args) == 1:
 				return r.fromBackup(cmd.Context(), args[0])
 			case f.journalLost:
@@ -67,7 +69,8 @@ that holds these keys first, for good.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "the `folder` to make, or to make safe")
-	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase, as of the backup; else the systemd credential "+credential+", else asked for")
+	f.seal.define(flags)
+	f.horizon.define(flags)
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "how many `epochs` past the clock the signer has signed, or off: as it was started with")
 	flags.Var(&f.floorEpoch, "floor-epoch", "sign nothing of this `epoch` or before; needed where the clock does not tell")
 	flags.StringVar(&f.history, "slashing-protection", "", "`file` of EIP-3076 slashing protection data to add")
@@ -84,7 +87,7 @@ type restorer struct {
 }
 
 // fromBackup makes a folder that is none until every floor is raised, durably.
-func (r restorer) fromBackup(ctx context.Context, path string) error {
+func (r restorer) fromBackup(ctx context.Context, path string) (err error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read backup: %w", err)
@@ -102,9 +105,19 @@ func (r restorer) fromBackup(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	horizon, err := r.horizonOf(ctx, settings, b, last)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, horizon.undo())
+		}
+	}()
+	settings.Binding.Horizon = horizon.Keeper
 	var keys int
 	err = datadir.Create(r.dataDir, settings, func(d datadir.Dir) error {
-		keys, err = r.unpack(ctx, d, b, network, last)
+		keys, err = r.unpack(ctx, datadir.Folder{Dir: d, Settings: settings}, b, horizon, last)
 		return err
 	})
 	if errors.Is(err, datadir.ErrExists) {
@@ -115,12 +128,26 @@ func (r restorer) fromBackup(ctx context.Context, path string) error {
 	}
 	fmt.Fprintf(r.stdout, "Restored %s from the backup of %s, with %s and a new api-token.txt.\n",
 		r.dataDir, b.Taken.UTC().Format(time.RFC3339), count(keys))
+	fmt.Fprint(r.stdout, horizon.shown())
 	return r.explain(network, last)
+}
+
+// horizonOf returns the horizon of the folder that is made of a backup: the one of
+// the backup, or a new one that the flags ask for.
+func (r restorer) horizonOf(ctx context.Context, s datadir.Settings, b *backup.Backup, last eth2.Epoch) (madeHorizon, error) {
+	was := s.Binding.Horizon
+	switch {
+	case r.horizon.kind == "":
+		return madeHorizon{Keeper: was, sealed: b.Horizon, undo: func() error { return nil }}, nil
+	case s.Binding.Platform != "":
+		return madeHorizon{}, fmt.Errorf("its vault is sealed by platform %s under the horizon that it has, so that nobody who owns the machine can take that away: leave --horizon out; if its keeper is gone for good, import the keys into a new folder", s.Binding.Platform)
+	}
+	return r.horizon.create(ctx, s.Network, last)
 }
 
 // unpack puts the vault and the journal of a backup in place, and returns the number
 // of keys. Before Authenticate the backup may have been anybody's.
-func (r restorer) unpack(ctx context.Context, d datadir.Dir, b *backup.Backup, network *eth2.Network, last eth2.Epoch) (int, error) {
+func (r restorer) unpack(ctx context.Context, d datadir.Folder, b *backup.Backup, horizon madeHorizon, last eth2.Epoch) (int, error) {
 	if err := durable.WriteFile(d.Vault(), b.Vault, 0o600); err != nil {
 		return 0, err
 	}
@@ -133,7 +160,10 @@ func (r restorer) unpack(ctx context.Context, d datadir.Dir, b *backup.Backup, n
 		err = journal.Restore(d.Journal(), v.DeriveKey(journalKeyLabel), b.Journal)
 	}
 	if err == nil {
-		err = r.raise(ctx, d.Journal(), v, network, last)
+		err = r.raise(ctx, d.Journal(), v, d.Network, last)
+	}
+	if err == nil {
+		err = horizon.keep(d.Dir, v)
 	}
 	return v.Len(), errors.Join(err, v.Close())
 }
@@ -199,7 +229,7 @@ func (r restorer) inFolder(ctx context.Context, restore func(datadir.Dir, *vault
 	if err != nil {
 		return err
 	}
-	v, err := r.openVault(ctx, d.Dir)
+	v, err := r.openVault(ctx, d)
 	if err != nil {
 		return advise(err, unchanged)
 	}
@@ -209,16 +239,20 @@ func (r restorer) inFolder(ctx context.Context, restore func(datadir.Dir, *vault
 	return r.explain(d.Network, last)
 }
 
-func (r restorer) openVault(ctx context.Context, d datadir.Dir) (*vault.Vault, error) {
-	passphrase, warning, err := config.Passphrase(ctx, r.passphraseFile, credential, r.stdin, r.stderr)
+func (r restorer) openVault(ctx context.Context, d datadir.Folder) (*vault.Vault, error) {
+	inside, err := r.seal.platform.of(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(passphrase)
+	sealer, warning, err := r.seal.existing(ctx, inside, d.Path(), d.Settings, r.stdin, r.stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer sealer.forget()
 	if warning != "" {
 		fmt.Fprintln(r.stderr, "warning:", warning)
 	}
-	v, err := vault.Open(d.Vault(), vault.Passphrase(passphrase))
+	v, err := vault.Open(d.Vault(), sealer)
 	if err == nil && v.Recovered() != "" {
 		fmt.Fprintln(r.stderr, "warning: the end of the vault was cut off:", v.Recovered())
 	}
@@ -335,7 +369,7 @@ STOP every other signer that holds these keys, for good, before you start this o
 What another one signs from now on is not known here: two that run get every key slashed.
 
 Next: secure-signer serve --data-dir %s%s
-`, last, last+1, when, r.dataDir, passphraseFlag(r.passphraseFile))
+`, last, last+1, when, r.dataDir, r.seal.flags())
 	return err
 }
 

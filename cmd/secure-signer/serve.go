@@ -18,7 +18,6 @@ import (
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/cli"
-	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/policy"
 	"github.com/secure-signer/secure-signer/record/journal"
@@ -50,18 +49,20 @@ func serveCommand() *cobra.Command {
 
 // A daemon is everything that serve opens, in the order in which it is opened.
 type daemon struct {
-	log     *slog.Logger
-	dir     datadir.Folder
-	network *eth2.Network
-	vault   *vault.Vault
-	journal *journal.Store
-	guard   *slashing.Guard
-	keyring *bls.Keyring
-	custody *custody.Custodian
-	signer  *signer.Signer
-	access  *access
-	token   atomic.Pointer[string] // of the keymanager and management APIs
-	started time.Time
+	log      *slog.Logger
+	dir      datadir.Folder
+	network  *eth2.Network
+	platform platform
+	vault    *vault.Vault
+	journal  *journal.Store
+	horizon  *horizon // nil if the folder has none
+	guard    *slashing.Guard
+	keyring  *bls.Keyring
+	custody  *custody.Custodian
+	signer   *signer.Signer
+	access   *access
+	token    atomic.Pointer[string] // of the keymanager and management APIs
+	started  time.Time
 
 	generous func() // to be called once all keys are loaded
 }
@@ -111,15 +112,19 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err := checkClock(d.network, time.Now()); err != nil {
 		return nil, err
 	}
-	passphrase, warning, err := config.Passphrase(ctx, f.passphraseFile, credential, stdin, stderr)
+	if d.platform, err = f.seal.platform.of(ctx, d.dir); err != nil {
+		return nil, err
+	}
+	d.platform.log(log)
+	sealer, warning, err := f.seal.existing(ctx, d.platform, f.dataDir, d.dir.Settings, stdin, stderr)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(passphrase)
+	defer sealer.forget()
 	if warning != "" {
 		log.Warn("passphrase is readable by others", "detail", warning)
 	}
-	if d.vault, err = vault.Open(d.dir.Vault(), vault.Passphrase(passphrase)); err != nil {
+	if d.vault, err = vault.Open(d.dir.Vault(), sealer); err != nil {
 		return nil, advise(err, "give the one of init, or of the last passphrase change")
 	}
 	if detail := d.vault.Recovered(); detail != "" {
@@ -130,6 +135,12 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	}
 	if d.keyring, err = bls.OpenKeyring(bls.Config{}); err != nil {
 		return nil, err
+	}
+	if d.horizon, err = openHorizon(ctx, d.dir, d.vault, d.journal, f.horizon, log); err != nil {
+		return nil, err
+	}
+	if d.horizon != nil {
+		guardConfig.Epochs = d.horizon
 	}
 	guardConfig.Network = d.network
 	guardConfig.Now = time.Now
@@ -175,15 +186,19 @@ func (d *daemon) settle() error {
 	return d.journal.Settle(context.Background())
 }
 
-// close closes in the reverse order of open. Nothing signs any more when the
-// journal is closed.
+// close closes in the reverse order of open, except for the horizon: what the next
+// run inherits is named by a journal to which nothing can be added any more.
 func (d *daemon) close() error {
 	var errs []error
 	if d.keyring != nil {
 		errs = append(errs, d.keyring.Close())
 	}
 	if d.journal != nil {
-		errs = append(errs, d.journal.Close())
+		recorded := errors.Join(d.journal.Err(), d.journal.Close())
+		errs = append(errs, recorded)
+		if d.horizon != nil {
+			errs = append(errs, d.horizon.close(recorded))
+		}
 	}
 	if d.vault != nil {
 		errs = append(errs, d.vault.Close())

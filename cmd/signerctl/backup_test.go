@@ -14,7 +14,7 @@ func (s *testSigner) backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return backup.Write(w, s.vault.DeriveKey(backup.KeyLabel), time.Now(), []byte("network: hoodi\n"), sealed,
+	return backup.Write(w, s.vault.DeriveKey(backup.KeyLabel), time.Now(), backup.Parts{Config: []byte("network: hoodi\n"), Vault: sealed},
 		func(w io.Writer) error {
 			if s.cutBackup.Load() {
 				return errFull

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -60,9 +61,37 @@ func statusRows(s management.Status) []table.Row {
 		{"clock", clock(s.Network)},
 		{"keys", keySummary(s.Keys)},
 		{"store", storeSummary(s.Store)},
+		{"platform", strings.TrimSpace(s.Platform.Kind + " " + s.Platform.Measurement)},
 	}
+	for _, lack := range s.Platform.Lacks {
+		rows = append(rows, table.Row{"", "lacks: " + lack})
+	}
+	rows = append(rows, horizonRows(s)...)
 	if s.HighWatermark != nil {
 		rows = append(rows, table.Row{"high watermark", stop(s.HighWatermark)})
+	}
+	return rows
+}
+
+func horizonRows(s management.Status) []table.Row {
+	h := s.Horizon
+	if h == nil {
+		return []table.Row{{"horizon", "none"}}
+	}
+	rows := []table.Row{{"horizon", h.Kind + ", " + h.Keeper}}
+	switch {
+	case h.First != nil && h.Owned:
+		rows = append(rows, table.Row{"", fmt.Sprintf("owns epochs %d to %d", *h.First, *h.Last)})
+	case h.First != nil:
+		rows = append(rows, table.Row{"", fmt.Sprintf("owns epochs %d to %d, and not the present one: no block and no vote is signed", *h.First, *h.Last)})
+	default:
+		rows = append(rows, table.Row{"", "owns no epoch yet: no block and no vote is signed; after a crash that ends with the epoch"})
+	}
+	if h.SourceFloor != nil {
+		rows = append(rows, table.Row{"", fmt.Sprintf("source floor %d", *h.SourceFloor)})
+	}
+	if h.Error != "" {
+		rows = append(rows, table.Row{"", "claims fail: " + h.Error})
 	}
 	return rows
 }

@@ -16,10 +16,20 @@ var (
 	taken   = time.Unix(1_764_000_000, 0)
 )
 
+// testParts are those of a folder, with a horizon if it has a secret.
+func testParts(horizon string) Parts {
+	return Parts{Config: []byte("network: hoodi\n"), Vault: []byte("the vault"), Horizon: []byte(horizon)}
+}
+
 func write(t testing.TB, key [32]byte, journal string) []byte {
 	t.Helper()
+	return writeParts(t, key, testParts(""), journal)
+}
+
+func writeParts(t testing.TB, key [32]byte, parts Parts, journal string) []byte {
+	t.Helper()
 	var b bytes.Buffer
-	err := Write(&b, key, taken, []byte("network: hoodi\n"), []byte("the vault"), func(w io.Writer) error {
+	err := Write(&b, key, taken, parts, func(w io.Writer) error {
 		for _, c := range []byte(journal) { // as it comes
 			if _, err := w.Write([]byte{c}); err != nil {
 				return err
@@ -34,16 +44,16 @@ func write(t testing.TB, key [32]byte, journal string) []byte {
 }
 
 func TestABackupComesBackAsItWas(t *testing.T) {
-	for _, journal := range []string{"", "the journal"} {
-		b, err := Parse(write(t, testKey, journal))
+	for _, want := range []struct{ horizon, journal string }{{"", ""}, {"", "the journal"}, {"the secret", ""}, {"the secret", "the journal"}} {
+		b, err := Parse(writeParts(t, testKey, testParts(want.horizon), want.journal))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Authenticate(testKey); err != nil {
 			t.Error(err)
 		}
-		if string(b.Config) != "network: hoodi\n" || string(b.Vault) != "the vault" || string(b.Journal) != journal || !b.Taken.Equal(taken) {
-			t.Errorf("got %q, %q, %q of %v", b.Config, b.Vault, b.Journal, b.Taken)
+		if string(b.Config) != "network: hoodi\n" || string(b.Vault) != "the vault" || string(b.Horizon) != want.horizon || string(b.Journal) != want.journal || !b.Taken.Equal(taken) {
+			t.Errorf("got %q, %q, %q, %q of %v", b.Config, b.Vault, b.Horizon, b.Journal, b.Taken)
 		}
 		if err := b.Authenticate([32]byte{9}); !errors.Is(err, ErrForged) {
 			t.Errorf("under another key: %v, want %v", err, ErrForged)
@@ -51,10 +61,27 @@ func TestABackupComesBackAsItWas(t *testing.T) {
 	}
 }
 
+// TestAFolderWithoutAHorizonIsReadByEveryRelease: an operator who goes back to an
+// older one finds it.
+func TestAFolderWithoutAHorizonIsReadByEveryRelease(t *testing.T) {
+	for horizon, want := range map[string]uint32{"": 1, "the secret": 2} {
+		b := writeParts(t, testKey, testParts(horizon), "")
+		if got := binary.BigEndian.Uint32(b[len(magic):]); got != want {
+			t.Errorf("with horizon %q: format %d, want %d", horizon, got, want)
+		}
+	}
+}
+
 // TestNoBitOfABackupCanChange flips every bit as a disk does, and then as one
 // does who can make the sum right again.
 func TestNoBitOfABackupCanChange(t *testing.T) {
-	whole := write(t, testKey, "the journal")
+	for _, horizon := range []string{"", "the secret"} {
+		noBitCanChange(t, writeParts(t, testKey, testParts(horizon), "the journal"))
+	}
+}
+
+func noBitCanChange(t *testing.T, whole []byte) {
+	t.Helper()
 	forged := 0
 	for bit := range len(whole) * 8 {
 		b := bytes.Clone(whole)
@@ -85,7 +112,7 @@ func resum(b []byte) {
 }
 
 func TestABackupThatWasCutOrGrewIsDamaged(t *testing.T) {
-	whole := write(t, testKey, "the journal")
+	whole := writeParts(t, testKey, testParts("the secret"), "the journal")
 	for n := range whole {
 		if _, err := Parse(whole[:n]); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%d of %d bytes: %v, want %v", n, len(whole), err, ErrDamaged)
@@ -113,7 +140,7 @@ func TestPartsOfTwoBackupsDoNotMix(t *testing.T) {
 
 func TestAnotherReleasesBackupSaysWhichOneReadsIt(t *testing.T) {
 	b := write(t, testKey, "")
-	binary.BigEndian.PutUint32(b[len(magic):], version+1)
+	binary.BigEndian.PutUint32(b[len(magic):], bound+1)
 	copy(b[releaseAt:], "1.2.3\x00")
 	resum(b)
 	if _, err := Parse(b); !errors.Is(err, ErrVersion) || !bytes.Contains([]byte(err.Error()), []byte(`"1.2.3"`)) {
@@ -140,7 +167,7 @@ func TestAWriteThatFailsIsAnError(t *testing.T) {
 	size := len(write(t, testKey, "j"))
 	for room := range size {
 		f := failAfter(room)
-		err := Write(&f, testKey, taken, []byte("network: hoodi\n"), []byte("the vault"), func(w io.Writer) error {
+		err := Write(&f, testKey, taken, testParts(""), func(w io.Writer) error {
 			_, err := w.Write([]byte("j"))
 			return err
 		})
@@ -148,7 +175,7 @@ func TestAWriteThatFailsIsAnError(t *testing.T) {
 			t.Errorf("with room for %d bytes: %v, want %v", room, err, errFault)
 		}
 	}
-	err := Write(io.Discard, testKey, taken, nil, nil, func(io.Writer) error { return errFault })
+	err := Write(io.Discard, testKey, taken, Parts{}, func(io.Writer) error { return errFault })
 	if !errors.Is(err, errFault) {
 		t.Errorf("a journal that fails: %v, want %v", err, errFault)
 	}
@@ -157,6 +184,8 @@ func TestAWriteThatFailsIsAnError(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(write(f, testKey, "the journal"))
+	f.Add(writeParts(f, testKey, testParts("the secret"), "the journal"))
+	f.Add(writeParts(f, testKey, testParts("the secret"), "")[:headerSize+2+trailerSize])
 	huge := write(f, testKey, "the journal")
 	for i := takenAt + 8; i < headerSize; i++ {
 		huge[i] = 0xff

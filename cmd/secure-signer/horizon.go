@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/internal/telemetry"
+	"github.com/secure-signer/secure-signer/management"
+	"github.com/secure-signer/secure-signer/record/journal"
+	"github.com/secure-signer/secure-signer/rollback"
+	"github.com/secure-signer/secure-signer/rollback/memo"
+	"github.com/secure-signer/secure-signer/vault"
+	"github.com/secure-signer/secure-signer/web3signer"
+)
+
+// A horizon claims epochs by the clock, and lets the Guard sign in those that it
+// owns. Until its keeper has answered it owns none, and everything that cannot be
+// slashed is signed all the same.
+type horizon struct {
+	kind   string
+	keeper *keeper
+	clock  claimClock
+	config rollback.Config
+	log    *slog.Logger
+
+	owner  atomic.Pointer[rollback.Owner] // nil until Start has succeeded
+	looked chan struct{}                  // closed once the keeper was asked for the first time
+	ended  chan struct{}                  // closed once run has returned; nil before it is called
+
+	mu              sync.Mutex // guards what follows
+	err             error      // why what is due is not claimed
+	claimed         eth2.Epoch // the last one that was, by whatever copy, as far as is known
+	found           eth2.Epoch // what claimed was at the start: another life's
+	claims, refused uint64     // of this copy's claims, those that succeeded and not
+}
+
+// openHorizon opens the horizon of a folder, or returns nil if it has none. Of what
+// the keeper remembers nothing is known before run.
+func openHorizon(ctx context.Context, d datadir.Folder, v *vault.Vault, j *journal.Store, f claimFlags, log *slog.Logger) (*horizon, error) {
+	k, err := openKeeper(ctx, d, v, f.tpm.path)
+	if k == nil || err != nil {
+		return nil, err
+	}
+	return &horizon{
+		kind:   d.Binding.Horizon.Kind,
+		keeper: k,
+		clock:  claimClock{network: d.Network, started: time.Now(), until: f.until.value},
+		config: rollback.Config{
+			Epochs: k.epochs, Stops: k.stops,
+			Memos: memo.New(d.HorizonMemo(), v.DeriveKey(horizonMemoLabel), log),
+			Head:  func() [32]byte { _, hash := j.Head(); return hash },
+		},
+		log:    log,
+		looked: make(chan struct{}),
+	}, nil
+}
+
+// Propose implements slashing.Epochs.
+func (h *horizon) Propose(ctx context.Context, epoch uint64) (recorded func(), err error) {
+	owner := h.owner.Load()
+	if owner == nil {
+		return nil, h.silent()
+	}
+	return owner.Propose(ctx, epoch)
+}
+
+// Attest implements slashing.Epochs.
+func (h *horizon) Attest(ctx context.Context, source, target uint64) (recorded func(), err error) {
+	owner := h.owner.Load()
+	if owner == nil {
+		return nil, h.silent()
+	}
+	return owner.Attest(ctx, source, target)
+}
+
+func (h *horizon) silent() error {
+	return fmt.Errorf("%w: the keeper of the horizon has not answered since the start", rollback.ErrNotOwned)
+}
+
+// begin runs the horizon, if there is one, until ctx is done.
+func (h *horizon) begin(ctx context.Context) {
+	if h != nil {
+		h.ended = make(chan struct{})
+		go h.run(ctx)
+	}
+}
+
+// await waits until the keeper was asked for the first time, so that the signer does
+// not say that it is ready a moment too early. A keeper that does not answer keeps
+// it from nothing else.
+func (h *horizon) await(ctx context.Context) {
+	if h == nil {
+		return
+	}
+	select {
+	case <-h.looked:
+	case <-time.After(firstAnswer):
+	case <-ctx.Done():
+	}
+}
+
+// run claims what is due, at the beginning of each slot, until ctx is done. A claim
+// that has begun is finished first.
+func (h *horizon) run(ctx context.Context) {
+	defer close(h.ended)
+	slot := time.Duration(h.clock.network.SecondsPerSlot) * time.Second
+	for first := true; ; first = false {
+		err := h.claimDue(ctx)
+		h.note(err)
+		wait := h.untilNextSlot(time.Now(), slot)
+		if err != nil {
+			wait = min(wait, retryClaim)
+		}
+		if first {
+			close(h.looked)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+const (
+	retryClaim   = 3 * time.Second
+	keeperTime   = time.Minute      // for one claim, however busy the keeper is
+	firstAnswer  = 10 * time.Second // that the signer waits for the keeper before it says that it is ready
+	lastStopTime = 30 * time.Second
+)
+
+func (h *horizon) untilNextSlot(now time.Time, slot time.Duration) time.Duration {
+	since := now.Sub(time.Unix(int64(h.clock.network.GenesisTime), 0))
+	if since < 0 {
+		return min(-since, slot)
+	}
+	return slot - since%slot
+}
+
+// claimDue claims every epoch that is due, one by one. The clock is read again
+// before each: what it said while many are caught up with may have been wrong.
+func (h *horizon) claimDue(ctx context.Context) error {
+	owner, err := h.start(ctx)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if _, last := h.clock.due(time.Now()); last <= h.lastClaimed() {
+			return nil
+		}
+		if err := h.claimOne(context.WithoutCancel(ctx), owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start takes up what the last life has left. It is tried again until the keeper
+// answers.
+func (h *horizon) start(ctx context.Context) (*rollback.Owner, error) {
+	if owner := h.owner.Load(); owner != nil {
+		return owner, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, keeperTime)
+	defer cancel()
+	if err := h.keeper.prepare(ctx); err != nil {
+		return nil, err
+	}
+	owner, err := rollback.Start(ctx, h.config)
+	if err != nil {
+		return nil, err
+	}
+	tenure, owning := owner.Tenure()
+	h.mu.Lock()
+	h.claimed, h.found = eth2.Epoch(tenure.Last), eth2.Epoch(tenure.Last)
+	h.mu.Unlock()
+	if owning {
+		h.log.Info("horizon: the last run has stopped cleanly, and this one goes on in its epochs", "first", tenure.First, "last", tenure.Last)
+	} else {
+		h.log.Info("horizon: no epoch is owned yet: blocks and votes wait for the next one that is claimed", "last claimed", tenure.Last)
+	}
+	h.owner.Store(owner)
+	return owner, nil
+}
+
+// claimOne claims the next epoch that no copy has claimed.
+func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
+	ctx, cancel := context.WithTimeout(ctx, keeperTime)
+	defer cancel()
+	at, err := h.keeper.epochs.Read(ctx)
+	if err != nil {
+		return err
+	}
+	claimed, now := eth2.Epoch(at), time.Now()
+	h.know(claimed)
+	current, last := h.clock.due(now)
+	if err := h.clock.check(now, claimed); err != nil || last <= claimed {
+		return err
+	}
+	if h.keeper.skip != nil && claimed+1 < current {
+		if err := h.keeper.skip(ctx, uint64(current-1)); err != nil {
+			return err
+		}
+		claimed = current - 1
+	}
+	err = owner.Claim(ctx, uint64(claimed+1))
+	h.count(err)
+	if err != nil {
+		return err
+	}
+	h.know(claimed + 1)
+	return nil
+}
+
+func (h *horizon) lastClaimed() eth2.Epoch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.claimed
+}
+
+func (h *horizon) know(claimed eth2.Epoch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.claimed = claimed
+}
+
+func (h *horizon) count(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		h.claims++
+	} else {
+		h.refused++
+	}
+}
+
+// note keeps why nothing is claimed, and says it when it changes.
+func (h *horizon) note(err error) {
+	h.mu.Lock()
+	before := h.err
+	h.err = err
+	h.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		h.log.Error("horizon: no epoch is claimed", "error", err)
+	case err == nil && before != nil:
+		h.log.Info("horizon: epochs are claimed again", "claimed", h.lastClaimed())
+	}
+}
+
+// close ends this run's life, so that the next loses nothing if recorded is nil: the
+// record of what was signed is complete, and nothing is added to it.
+func (h *horizon) close(recorded error) error {
+	if h.ended != nil {
+		<-h.ended
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastStopTime)
+	defer cancel()
+	if owner := h.owner.Load(); owner != nil && recorded == nil {
+		if err := owner.Stop(ctx); err != nil && !errors.Is(err, rollback.ErrStopped) {
+			h.log.Warn("horizon: this stop could not be noted: the next start signs no block and no vote for the rest of the epoch", "error", err)
+		}
+	}
+	return h.keeper.close(ctx)
+}
+
+// state is what a horizon shows of itself at one moment.
+type horizonState struct {
+	tenure  rollback.Tenure
+	owning  bool
+	current bool  // the clock's epoch is owned, or none is due yet
+	waiting bool  // it is not, as after any crash: another life has claimed it
+	err     error // why what is due is not claimed
+}
+
+func (h *horizon) state(now time.Time) horizonState {
+	h.mu.Lock()
+	s := horizonState{err: h.err}
+	found := h.found
+	h.mu.Unlock()
+	current, _ := h.clock.due(now)
+	if owner := h.owner.Load(); owner != nil {
+		s.tenure, s.owning = owner.Tenure()
+		s.waiting = s.err == nil && current <= found
+	}
+	_, started := h.clock.network.SlotAt(now.Unix())
+	s.current = !started || s.owning && uint64(current) >= s.tenure.First && uint64(current) <= s.tenure.Last
+	return s
+}
+
+// needed is the line of /healthcheck by which a horizon takes the signer down:
+// where the present epoch is not owned, and should be.
+func (h *horizon) needed() []web3signer.Check {
+	if h == nil {
+		return nil
+	}
+	if c, waiting := h.check(); !waiting {
+		return []web3signer.Check{c}
+	}
+	return nil
+}
+
+// awaited is that line while a crash is waited out. It takes nothing down: who
+// restarted the signer for it would only wait again.
+func (h *horizon) awaited() []web3signer.Check {
+	if h == nil {
+		return nil
+	}
+	if c, waiting := h.check(); waiting {
+		return []web3signer.Check{c}
+	}
+	return nil
+}
+
+func (h *horizon) check() (c web3signer.Check, waiting bool) {
+	s := h.state(time.Now())
+	c = web3signer.Check{ID: "horizon-check", Up: web3signer.Up(s.current), Data: map[string]any{"kind": h.kind}}
+	if s.owning {
+		c.Data["owned-epoch"] = s.tenure.Last
+	}
+	if s.err != nil {
+		c.Data["claims"] = "failing: the log says why"
+	}
+	return c, !s.current && s.waiting
+}
+
+// banner is what a start shows of it.
+func (h *horizon) banner() string {
+	if h == nil {
+		return "none: an older disk, or a second copy of this signer, goes unnoticed"
+	}
+	return h.kind + ", " + h.keeper.about
+}
+
+// status is what GET /signer/v1/status tells, or nil if there is no horizon.
+func (h *horizon) status() *management.Horizon {
+	if h == nil {
+		return nil
+	}
+	s := h.state(time.Now())
+	m := &management.Horizon{Kind: h.kind, Keeper: h.keeper.about, Owned: s.current}
+	if s.owning {
+		m.First, m.Last = (*eth2.Epoch)(&s.tenure.First), (*eth2.Epoch)(&s.tenure.Last)
+	}
+	if h.owner.Load() != nil {
+		m.SourceFloor = (*eth2.Epoch)(&s.tenure.SourceFloor)
+	}
+	if s.err != nil {
+		m.Error = s.err.Error()
+	}
+	return m
+}
+
+// metrics are read at each scrape.
+func (h *horizon) metrics() telemetry.Horizon {
+	s := h.state(time.Now())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := telemetry.Horizon{Owned: s.current, Claims: h.claims, Failed: h.refused}
+	if s.owning {
+		m.LastEpoch = s.tenure.Last
+	}
+	return m
+}
