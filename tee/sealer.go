@@ -27,6 +27,9 @@ func NewSealer(p Platform, settings [32]byte) Sealer {
 // that have sealed.
 var ErrOtherSeal = errors.New("sealed by other hardware, another program, or under other settings")
 
+// ErrNotSealed means that something else has sealed, as for example a passphrase.
+var ErrNotSealed = errors.New("it is not sealed by trusted hardware")
+
 // sealTag begins what is wrapped, and is authenticated with it.
 const sealTag = "tee v1"
 
@@ -42,10 +45,10 @@ func (s Sealer) Wrap(secret []byte) ([]byte, error) {
 	return aead.Seal([]byte(sealTag), nil, secret, []byte(sealTag)), nil
 }
 
-// Unwrap opens what Wrap has sealed, or returns ErrOtherSeal.
+// Unwrap opens what Wrap has sealed, or returns ErrOtherSeal or ErrNotSealed.
 func (s Sealer) Unwrap(wrapped []byte) ([]byte, error) {
 	if len(wrapped) < len(sealTag) || string(wrapped[:len(sealTag)]) != sealTag {
-		return nil, errors.New("it is not sealed by trusted hardware: start without --platform, with its passphrase")
+		return nil, ErrNotSealed
 	}
 	aead, err := s.aead()
 	if err != nil {

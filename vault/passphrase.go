@@ -76,10 +76,10 @@ func (p *passphrase) Wrap(dataKey []byte) ([]byte, error) {
 	return aead.Seal(b, nil, dataKey, b), nil
 }
 
-// Unwrap returns the data key, or ErrWrongPassphrase.
+// Unwrap returns the data key, or ErrWrongPassphrase or ErrNoPassphrase.
 func (p *passphrase) Unwrap(wrapped []byte) ([]byte, error) {
 	if len(wrapped) != wrapSize || string(wrapped[:len(wrapTag)]) != wrapTag {
-		return nil, errors.New("it is not sealed by a passphrase")
+		return nil, ErrNoPassphrase
 	}
 	if work := wrapped[len(wrapTag)]; work < MinWork || work > MaxWork {
 		return nil, fmt.Errorf("its passphrase asks for scrypt work %d, which is not within %d and %d", work, MinWork, MaxWork)

@@ -42,8 +42,8 @@ import (
 )
 
 // A Sealer wraps the 32-byte data key of a vault, by a passphrase or by trusted
-// hardware. Unwrap authenticates what it is given and returns ErrWrongPassphrase
-// if this Sealer is not the one that wrapped it.
+// hardware. Unwrap authenticates what it is given and returns an error if this
+// Sealer is not the one that wrapped it.
 type Sealer interface {
 	Wrap(dataKey []byte) ([]byte, error)
 	Unwrap(wrapped []byte) ([]byte, error)
@@ -55,6 +55,7 @@ var (
 	ErrDamaged         = errors.New("vault damaged")
 	ErrVersion         = errors.New("vault of another release")
 	ErrWrongPassphrase = errors.New("wrong passphrase")
+	ErrNoPassphrase    = errors.New("it is not sealed by a passphrase")
 	ErrExists          = errors.New("key is in the vault already")
 	ErrNotFound        = errors.New("key is not in the vault")
 	ErrClosed          = errors.New("vault closed")

@@ -69,6 +69,9 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 	if err != nil {
 		return err
 	}
+	if p := d.Binding.Platform; p != "" {
+		return fmt.Errorf("%s is sealed by platform %s and has no passphrase: there is none to change", f.dataDir, p)
+	}
 	if err := d.CheckOwner(); err != nil {
 		return err
 	}
@@ -118,11 +121,3 @@ func opens(path string, passphrase []byte) error {
 }
 
 const unchanged = "nothing was changed; give the one that the daemon is started with"
-
-// advise says what to do about a passphrase that does not open the vault.
-func advise(err error, what string) error {
-	if errors.Is(err, vault.ErrWrongPassphrase) {
-		return fmt.Errorf("%w: %s", err, what)
-	}
-	return err
-}

@@ -137,7 +137,7 @@ func (f *binding) parse() (Binding, error) {
 			}
 			b.Release.Keys = append(b.Release.Keys, key)
 		}
-		if err := b.Release.check(); err != nil {
+		if err := b.Release.Check(); err != nil {
 			return Binding{}, err
 		}
 	}
@@ -165,9 +165,9 @@ func (f *keeper) parse() (Keeper, error) {
 	return k, nil
 }
 
-// check refuses a rule that nobody could meet, or that one key could meet alone by
+// Check refuses a rule that nobody could meet, or that one key could meet alone by
 // standing there twice.
-func (r Release) check() error {
+func (r Release) Check() error {
 	if len(r.Keys) > MaxReleaseKeys || r.Threshold < 1 || r.Threshold > len(r.Keys) {
 		return fmt.Errorf("release keys: a threshold of %d does not fit %d keys: it is between 1 and their number, at most %d", r.Threshold, len(r.Keys), MaxReleaseKeys)
 	}

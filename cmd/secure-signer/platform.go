@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/management"
+	"github.com/secure-signer/secure-signer/tee"
+	"github.com/secure-signer/secure-signer/tee/dev"
+	"github.com/secure-signer/secure-signer/web3signer"
+)
+
+// The names of --platform that are no hardware.
+const (
+	platformNone = "none" // as it is called; in a Binding it is the empty string
+	platformAuto = "auto"
+	platformDev  = "dev"
+)
+
+// platformFlags say in which trusted hardware the program runs, and where that is.
+type platformFlags struct {
+	name       string
+	collateral string
+	devRoot    string
+	devDebug   bool
+}
+
+// A room is one kind of trusted hardware that the program can run in.
+type room struct {
+	name     string
+	detected func(platformFlags) string // the path whose presence tells of it; nil: it is never detected
+	open     func(platformFlags) (tee.Platform, error)
+}
+
+// rooms are all of them, in the order in which they are looked for.
+func rooms() []room {
+	return []room{
+		{name: platformDev, open: platformFlags.openDev},
+	}
+}
+
+func (f *platformFlags) define(flags *pflag.FlagSet) {
+	flags.StringVar(&f.name, "platform", "", "trusted `hardware` that the program runs in and seals by: "+strings.Join(platformNames(), ", ")+"; else what the folder says, and none for a new one")
+	flags.StringVar(&f.collateral, "collateral-dir", "", "`folder` whose files go with the evidence of the hardware, each named as a verifier names it")
+	flags.StringVar(&f.devRoot, "dev-root", "", "`file` with the test root of --platform dev; made if it is missing")
+	flags.BoolVar(&f.devDebug, "dev-debug", false, "have --platform dev state that the host may look inside, to see who refuses that")
+}
+
+func platformNames() []string {
+	names := []string{platformNone, platformAuto}
+	for _, r := range rooms() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// A platform is the trusted hardware that the daemon runs in, or none.
+type platform struct {
+	tee.Platform // nil if it is none
+	name         string
+	identity     tee.Identity
+}
+
+// choose returns the name of the platform for a new folder, as a Binding has it.
+func (f platformFlags) choose() (string, error) {
+	switch f.name {
+	case "", platformNone:
+		return "", nil
+	case platformAuto:
+		for _, r := range rooms() {
+			if r.detected == nil {
+				continue
+			}
+			if _, err := os.Stat(r.detected(f)); err == nil {
+				return r.name, nil
+			}
+		}
+		return "", nil
+	}
+	if !slices.Contains(platformNames(), f.name) {
+		return "", fmt.Errorf("%w: --platform %q: use one of %s", cli.ErrUsage, f.name, strings.Join(platformNames(), ", "))
+	}
+	return f.name, nil
+}
+
+// of opens the platform that a folder is bound to. What the flags say must not be
+// another one: its vault opens by no other.
+func (f platformFlags) of(ctx context.Context, d datadir.Folder) (platform, error) {
+	bound := d.Binding.Platform
+	if f.name != "" && f.name != platformAuto {
+		asked, err := f.choose()
+		if err != nil {
+			return platform{}, err
+		}
+		if asked != bound {
+			return platform{}, fmt.Errorf("%s is sealed by platform %s, not %s: leave --platform out, or move the folder first: secure-signer reseal --data-dir %s --platform %s",
+				d.Path(), named(bound), f.name, d.Path(), f.name)
+		}
+	}
+	p, err := f.open(ctx, bound)
+	if err == nil && d.Binding.Horizon.Kind == "" {
+		p.identity.Lacks = append(slices.Clone(p.identity.Lacks), "no rollback protection: an older disk, or a second copy of this signer, goes unnoticed; a horizon notices both")
+	}
+	return p, err
+}
+
+// named is how a person calls a platform of a Binding.
+func named(bound string) string {
+	if bound == "" {
+		return platformNone
+	}
+	return bound
+}
+
+// open opens the platform of a Binding and asks it who it is.
+func (f platformFlags) open(ctx context.Context, name string) (platform, error) {
+	if name == "" {
+		return platform{name: platformNone, identity: tee.Identity{Kind: platformNone, Lacks: []string{
+			"nobody outside can verify what runs here",
+			"whoever is root on this machine can read the keys while it runs; at rest they are sealed by a passphrase",
+		}}}, nil
+	}
+	i := slices.IndexFunc(rooms(), func(r room) bool { return r.name == name })
+	if i < 0 {
+		return platform{}, fmt.Errorf("the folder is sealed by platform %q, which this release does not know: use the release that made it, or a newer one", name)
+	}
+	inside, err := rooms()[i].open(f)
+	if err != nil {
+		return platform{}, fmt.Errorf("platform %s: %w", name, err)
+	}
+	if f.collateral != "" {
+		inside = tee.WithCollateral(inside, f.collateral)
+	}
+	id, err := inside.Identity(ctx)
+	if err != nil {
+		return platform{}, fmt.Errorf("platform %s: %w", name, err)
+	}
+	if err := trustworthy(id, cli.IsRelease()); err != nil {
+		return platform{}, fmt.Errorf("platform %s: %w", name, err)
+	}
+	return platform{inside, name, id}, nil
+}
+
+// trustworthy refuses, in a release build, to run where hardware only seems to
+// protect. Whoever takes a release for granted must not be deceived by one that
+// was started for a trial, or signed with a key that everybody has: a predecessor
+// of this program was, and every host could unseal its keys.
+func trustworthy(id tee.Identity, release bool) error {
+	owner, public := attest.PublicSigner(id.Signer)
+	switch {
+	case !release:
+		return nil
+	case id.Kind == attest.KindDev:
+		return errors.New("a release does not start with it, because it is no hardware: for a trial build the program with go build")
+	case id.Debug:
+		return errors.New("debug mode is on, and the host can read every key: a release does not start; turn it off where the enclave or the machine is defined")
+	case public:
+		return fmt.Errorf("the program was signed with %s, which everybody has: a release does not start; sign it with a key of your own", owner)
+	}
+	return nil
+}
+
+func (f platformFlags) openDev() (tee.Platform, error) {
+	if f.devRoot == "" {
+		return nil, fmt.Errorf("%w: it needs --dev-root FILE, which is made if it is missing", cli.ErrUsage)
+	}
+	p, err := dev.Open(f.devRoot)
+	if err != nil {
+		return nil, err
+	}
+	p.Debug = f.devDebug
+	return p, nil
+}
+
+// lacks says in a sentence each what the platform cannot do.
+func (p platform) lacks() []string {
+	lacks := append([]string{}, p.identity.Lacks...) // never null in JSON
+	if p.identity.Debug {
+		lacks = append(lacks, "debug mode is on: the host reads and changes everything inside")
+	}
+	return lacks
+}
+
+// measurement is who the program is, in one line; empty if nothing measures it.
+func (p platform) measurement() string {
+	var registers []string
+	for _, name := range slices.Sorted(maps.Keys(p.identity.Measurements)) {
+		registers = append(registers, fmt.Sprintf("%s %v", name, p.identity.Measurements[name]))
+	}
+	return strings.Join(registers, ", ")
+}
+
+// log tells at the start where the program runs.
+func (p platform) log(log *slog.Logger) {
+	log.Info("platform", "name", p.name, "kind", p.identity.Kind, "measurement", p.measurement(), "lacks", p.lacks())
+}
+
+// banner tells the same to a person.
+func (p platform) banner() string {
+	lines := []string{strings.TrimSpace(p.name + " " + p.measurement())}
+	for _, lack := range p.lacks() {
+		lines = append(lines, "            lacks: "+lack)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// check is what /healthcheck shows of it: that it lacks something takes nothing down.
+func (p platform) check() web3signer.Check {
+	return web3signer.Check{ID: "platform", Up: true, Data: map[string]any{
+		"kind": p.identity.Kind, "measurement": p.identity.Measurements, "lacks": p.lacks(),
+	}}
+}
+
+// status is what signerctl shows of it.
+func (p platform) status() management.Platform {
+	return management.Platform{Kind: string(p.identity.Kind), Measurement: p.measurement(), Lacks: p.lacks()}
+}

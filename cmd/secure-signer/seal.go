@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/config"
+	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/tee"
+	"github.com/secure-signer/secure-signer/vault"
+)
+
+// sealFlags say what opens the vault of a folder: the trusted hardware that the
+// folder is bound to, or else a passphrase.
+type sealFlags struct {
+	platform       platformFlags
+	passphraseFile string
+}
+
+func (f *sealFlags) define(flags *pflag.FlagSet) {
+	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential "+credential+", else asked for; a folder that trusted hardware seals has none")
+	f.platform.define(flags)
+}
+
+// A seal opens what was sealed, and seals. Forget it once that is done.
+type seal struct {
+	vault.Sealer
+	forget func()
+}
+
+// by returns the seal of the platform under a folder's settings, or nil if the
+// folder has a passphrase.
+func (p platform) seal(s datadir.Settings) *seal {
+	if p.Platform == nil {
+		return nil
+	}
+	return &seal{tee.NewSealer(p, s.Hash()), func() {}}
+}
+
+// existing returns the seal of a folder that exists. A warning is for the operator.
+func (f sealFlags) existing(ctx context.Context, p platform, path string, s datadir.Settings, stdin io.Reader, stderr io.Writer) (_ *seal, warning string, err error) {
+	if sealed := p.seal(s); sealed != nil {
+		return sealed, "", f.needless(path, p)
+	}
+	passphrase, warning, err := config.Passphrase(ctx, f.passphraseFile, credential, stdin, stderr)
+	if err != nil {
+		return nil, "", err
+	}
+	return &seal{vault.Passphrase(passphrase), func() { clear(passphrase) }}, warning, nil
+}
+
+// fresh returns the seal of a folder that is being made.
+func (f sealFlags) fresh(ctx context.Context, p platform, path string, s datadir.Settings, stdin io.Reader, stderr io.Writer) (*seal, error) {
+	if sealed := p.seal(s); sealed != nil {
+		return sealed, f.needless(path, p)
+	}
+	passphrase, err := config.NewPassphrase(ctx, f.passphraseFile, credential, stdin, stderr)
+	if err != nil {
+		return nil, err
+	}
+	return &seal{vault.Passphrase(passphrase), func() { clear(passphrase) }}, nil
+}
+
+// needless refuses a passphrase that would open nothing: its owner might rely on it.
+func (f sealFlags) needless(path string, p platform) error {
+	if f.passphraseFile == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is sealed by platform %s and has no passphrase: leave --passphrase-file out", cli.ErrUsage, path, p.name)
+}
+
+// flags repeats in advice what the next command needs, too.
+func (f sealFlags) flags() string {
+	var b strings.Builder
+	for _, flag := range [][2]string{{"--passphrase-file", f.passphraseFile}, {"--dev-root", f.platform.devRoot}} {
+		if flag[1] != "" {
+			b.WriteString(" " + flag[0] + " " + flag[1])
+		}
+	}
+	return b.String()
+}
+
+// seals says what seals the vault, and what that means.
+func (p platform) seals() string {
+	if p.Platform == nil {
+		return "your passphrase: without it they are lost"
+	}
+	return fmt.Sprintf("platform %s: only this program opens it, where it runs now", p.name)
+}
+
+// advise says what to do about a seal that does not open the vault. What to do
+// about a passphrase the caller knows.
+func advise(err error, passphrase string) error {
+	switch {
+	case errors.Is(err, vault.ErrWrongPassphrase):
+		return fmt.Errorf("%w: %s", err, passphrase)
+	case errors.Is(err, tee.ErrOtherSeal):
+		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was; another version takes the folder over with: secure-signer hand-over", err)
+	case errors.Is(err, vault.ErrNoPassphrase), errors.Is(err, tee.ErrNotSealed):
+		return fmt.Errorf("%w: if a reseal was cut off, run it again", err)
+	case errors.Is(err, tee.ErrNoSealing):
+		return fmt.Errorf("%w: name who keeps its key", err)
+	}
+	return err
+}
