@@ -65,9 +65,11 @@ var table = map[string]rule{
 	"measure": {ours: []string{"attest"}, outside: []string{cborLib}},
 
 	// Trusted hardware, which makes the evidence.
-	"tee":     {ours: []string{"attest"}},
-	"tee/dev": {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
-	"tee/tpm": {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},
+	"tee":         {ours: []string{"attest"}},
+	"tee/teetest": {ours: []string{"tee", "attest"}, outside: []string{goCmp}},
+	"tee/gramine": {ours: []string{"tee", "attest"}},
+	"tee/dev":     {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
+	"tee/tpm":     {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
