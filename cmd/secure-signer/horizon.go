@@ -48,18 +48,20 @@ func openHorizon(ctx context.Context, d datadir.Folder, v *vault.Vault, j *journ
 	if k == nil || err != nil {
 		return nil, err
 	}
+	memos := memo.New(d.HorizonMemo(), v.DeriveKey(horizonMemoLabel), log)
+	head := func() [32]byte { _, hash := j.Head(); return hash }
+	return newHorizon(d.Binding.Horizon.Kind, k, d.Network, f, memos, head, log), nil
+}
+
+func newHorizon(kind string, k *keeper, network *eth2.Network, f claimFlags, memos rollback.Memos, head func() [32]byte, log *slog.Logger) *horizon {
 	return &horizon{
-		kind:   d.Binding.Horizon.Kind,
+		kind:   kind,
 		keeper: k,
-		clock:  claimClock{network: d.Network, started: time.Now(), until: f.until.value},
-		config: rollback.Config{
-			Epochs: k.epochs, Stops: k.stops,
-			Memos: memo.New(d.HorizonMemo(), v.DeriveKey(horizonMemoLabel), log),
-			Head:  func() [32]byte { _, hash := j.Head(); return hash },
-		},
+		clock:  claimClock{network: network, started: time.Now(), until: f.until.value},
+		config: rollback.Config{Epochs: k.epochs, Stops: k.stops, Memos: memos, Head: head},
 		log:    log,
 		looked: make(chan struct{}),
-	}, nil
+	}
 }
 
 // Propose implements slashing.Epochs.
@@ -201,7 +203,7 @@ func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
 	claimed, now := eth2.Epoch(at), time.Now()
 	h.know(claimed)
 	current, last := h.clock.due(now)
-	if err := h.clock.check(now, claimed); err != nil || last <= claimed {
+	if err := h.clock.check(now, now.Sub(h.clock.started), claimed); err != nil || last <= claimed {
 		return err
 	}
 	if h.keeper.skip != nil && claimed+1 < current {

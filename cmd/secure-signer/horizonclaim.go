@@ -26,7 +26,7 @@ func (f *claimFlags) define(flags *pflag.FlagSet) {
 // is wrong must not claim years. It is the host's, and serves liveness only.
 type claimClock struct {
 	network *eth2.Network
-	started time.Time   // with its monotonic reading
+	started time.Time
 	until   *eth2.Epoch // --horizon-claim-until: a person's word that the clock is right
 }
 
@@ -54,14 +54,13 @@ func (c claimClock) due(now time.Time) (current, last eth2.Epoch) {
 }
 
 // check returns nil if what is due at that time may be claimed, where all until
-// claimed is.
-func (c claimClock) check(now time.Time, claimed eth2.Epoch) error {
+// claimed is. Passed is the time since the start that has really gone by.
+func (c claimClock) check(now time.Time, passed time.Duration, claimed eth2.Epoch) error {
 	_, last := c.due(now)
 	if last <= claimed || c.until != nil && last <= *c.until {
 		return nil
 	}
-	passed := now.Sub(c.started)                          // monotonic
-	leap := now.Round(0).Sub(c.started.Round(0)) - passed // by the wall, beyond that
+	leap := now.Round(0).Sub(c.started.Round(0)) - passed
 	if leap.Abs() > maxLeap {
 		return fmt.Errorf("%w by %v since the start: if it is right now, restart the signer", errLeap, leap.Round(time.Second))
 	}
