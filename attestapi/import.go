@@ -114,7 +114,7 @@ func (a *API) bringIn(ctx context.Context, b Bundle, req ImportRequest, evidence
 		GenesisValidatorsRoot: a.Network.GenesisValidatorsRoot,
 		Horizon:               a.Settings.Horizon,
 		History:               !b.History.None,
-		Floors:                floorsOf(state.Watermarks()),
+		Floors:                FloorsOf(state.Watermarks()),
 		ImportNonce:           req.ImportNonce,
 		Evidence:              evidence,
 		Time:                  time.Now().UTC().Truncate(time.Second),

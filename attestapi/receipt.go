@@ -2,11 +2,12 @@ package attestapi
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/secure-signer/secure-signer/attest"
 	"github.com/secure-signer/secure-signer/bls"
@@ -36,7 +37,8 @@ type Floors struct {
 	Target *eth2.Epoch `json:"target_epoch,omitzero"`
 }
 
-func floorsOf(f slashing.Floors) Floors {
+// FloorsOf is f as a receipt has it.
+func FloorsOf(f slashing.Floors) Floors {
 	return Floors{present(f.HasSlot, f.Slot), present(f.HasSource, f.Source), present(f.HasTarget, f.Target)}
 }
 
@@ -64,7 +66,7 @@ type SignedReceipt struct {
 const receiptDomain = "secure-signer receipt v1\x00"
 
 func (a *API) sign(r Receipt) (SignedReceipt, error) {
-	text, err := json.Marshal(r)
+	text, err := json.Marshal(r) // as the document is written, so that its horizon is the same text
 	if err != nil {
 		return SignedReceipt{}, fmt.Errorf("write the receipt: %w", err)
 	}
@@ -78,7 +80,7 @@ func (s SignedReceipt) Verify(key attest.Hex) (Receipt, error) {
 		return Receipt{}, errors.New("the receipt is not signed by the key that the evidence names: a stranger has written it")
 	}
 	var r Receipt
-	if err := json.Unmarshal([]byte(s.Receipt), &r, json.RejectUnknownMembers(true)); err != nil {
+	if err := jsonv2.Unmarshal([]byte(s.Receipt), &r, jsonv2.RejectUnknownMembers(true)); err != nil {
 		return Receipt{}, fmt.Errorf("the receipt: %w", err)
 	}
 	return r, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,17 +20,20 @@ import (
 	"github.com/secure-signer/secure-signer/attest/nitro"
 	"github.com/secure-signer/secure-signer/attest/snp"
 	"github.com/secure-signer/secure-signer/attest/tpm"
+	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 func (c *tool) attestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attest",
-		Short: "Judge evidence of trusted hardware, offline",
+		Short: "Ask a signer for evidence of trusted hardware, and judge it",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return fmt.Errorf("%w: attest needs verify", cli.ErrUsage) },
+		RunE: func(*cobra.Command, []string) error {
+			return fmt.Errorf("%w: attest needs verify, fetch or policy", cli.ErrUsage)
+		},
 	}
-	cmd.AddCommand(c.attestVerifyCommand())
+	cmd.AddCommand(c.attestVerifyCommand(), c.attestFetchCommand(), c.attestPolicyCommand())
 	return cmd
 }
 
@@ -75,10 +79,28 @@ func (c *tool) attestVerifyCommand() *cobra.Command {
 // A verdict is what was proved and what the policy says of it. Its members are
 // for scripts and are never renamed.
 type verdict struct {
-	Acceptable bool            `json:"acceptable"`
-	Reasons    []attest.Reason `json:"reasons"`
-	Result     attest.Result   `json:"result"`
-	Claims     *attest.Claims  `json:"claims,omitzero"` // only if the evidence is bound to them
+	Acceptable bool                   `json:"acceptable"`
+	Reasons    []attest.Reason        `json:"reasons"`
+	Result     *attest.Result         `json:"result,omitzero"`  // absent: nothing is proved
+	Claims     *attest.Claims         `json:"claims,omitzero"`  // only if the evidence is bound to them
+	Deposit    *attestapi.DepositData `json:"deposit,omitzero"` // that the claims state, of a key made inside
+
+	settings map[string]json.RawMessage // that the claims state
+}
+
+// The codes of reasons that are not a policy's.
+const (
+	codeEvidence = "evidence" // it proves nothing
+	codeDeposit  = "deposit"  // it states a deposit that is wrong
+)
+
+// verifiers know every kind of evidence. The roots are those of kinds that have none
+// of their own.
+func verifiers(roots []attest.Digest) attest.Set {
+	return attest.Set{
+		attest.TypeSGX: dcap.Verifier{}, attest.TypeTDX: dcap.Verifier{}, attest.TypeSNP: snp.Verifier{}, attest.TypeNitro: nitro.Verifier{},
+		attest.TypeTPM: tpm.Verifier{Roots: roots}, attest.TypeDev: dev.Verifier{Roots: roots},
+	}
 }
 
 func (c *tool) attestVerify(f attestFlags, path string) error {
@@ -90,27 +112,19 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	want, err := f.expected(ev)
+	bound, err := f.expected(ev)
 	if err != nil {
 		return err
 	}
-	verifiers := attest.Set{
-		attest.TypeSGX: dcap.Verifier{}, attest.TypeTDX: dcap.Verifier{}, attest.TypeSNP: snp.Verifier{}, attest.TypeNitro: nitro.Verifier{},
-		attest.TypeTPM: tpm.Verifier{Roots: policy.Roots}, attest.TypeDev: dev.Verifier{Roots: policy.Roots}, // which have no roots of their own
-	}
-	result, err := verifiers.Verify(ev, at)
+	result, err := verifiers(policy.Roots).Verify(ev, at)
 	if err != nil {
-		return fmt.Errorf("the evidence proves nothing: %w", err)
+		err = fmt.Errorf("the evidence proves nothing: %w", err)
+		if c.json {
+			err = errors.Join(c.printJSON(verdict{Reasons: []attest.Reason{{Code: codeEvidence, Detail: err.Error()}}}), err)
+		}
+		return err
 	}
-	v := verdict{Acceptable: true, Result: result}
-	if f.nonce != "" && result.ReportData == want {
-		v.Claims = &ev.Claims
-	}
-	refusal := policy.Judge(result, want)
-	var reasons *attest.Refusal
-	if errors.As(refusal, &reasons) {
-		v.Acceptable, v.Reasons = false, reasons.Reasons
-	}
+	v := pronounce(policy, ev, result, bound)
 	if c.json {
 		err = c.printJSON(v)
 	} else {
@@ -119,36 +133,82 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 	switch {
 	case err != nil:
 		return err
-	case refusal != nil && f.policy == "":
+	case !v.Acceptable && f.policy == "":
 		return errors.New("genuine, and not acceptable: there is no --policy")
-	case refusal != nil:
+	case !v.Acceptable:
 		return errors.New("genuine, and not acceptable: give it no key")
 	}
 	return nil
 }
 
+// A binding is what evidence must be bound to: a nonce and an exporter value, with
+// which its claims are judged, or else the report data itself.
+type binding struct {
+	reportData attest.ReportData
+	nonce      *attest.Nonce
+	exporter   attest.Hex
+}
+
+// pronounce judges what is proved, and the claims where they can be.
+func pronounce(policy attest.Policy, ev attest.Evidence, result attest.Result, bound binding) verdict {
+	v := verdict{Result: &result}
+	err := policy.Judge(result, bound.reportData)
+	if bound.nonce != nil {
+		err = policy.JudgeClaims(result, ev.Claims, *bound.nonce, bound.exporter, attestapi.StatesReceiptKey, attestapi.StatesGenerated)
+		if result.ReportData == bound.reportData {
+			v.Claims = &ev.Claims
+		}
+	}
+	var refusal *attest.Refusal
+	if errors.As(err, &refusal) {
+		v.Reasons = refusal.Reasons
+	}
+	if v.Claims != nil && len(ev.Claims.Config) > 0 {
+		v.state(ev.Claims.Config)
+	}
+	v.Acceptable = len(v.Reasons) == 0
+	return v
+}
+
+// state shows what the claims say, and checks a deposit. What cannot be read is a
+// policy's to refuse.
+func (v *verdict) state(config []byte) {
+	var text struct {
+		Settings map[string]json.RawMessage `json:"settings"`
+	}
+	if json.Unmarshal(config, &text) == nil {
+		v.settings = text.Settings
+	}
+	document, err := attestapi.ReadDocument(config)
+	if err != nil || document.Generated == nil {
+		return
+	}
+	v.Deposit = document.Generated
+	if err := checkDeposit(document); err != nil {
+		v.Reasons = append(v.Reasons, attest.Reason{Code: codeDeposit, Detail: err.Error()})
+	}
+}
+
+// checkDeposit checks a deposit against the signer that states it.
+func checkDeposit(d attestapi.Document) error {
+	if got, want := d.Generated.ForkVersion.String(), strings.TrimPrefix(d.Settings.GenesisForkVersion.String(), "0x"); got != want {
+		return fmt.Errorf("the deposit is for fork version %s, the signer is on a network with %s: do not send it", got, want)
+	}
+	return d.Generated.Check()
+}
+
 // terms reads what the evidence is judged by.
 func (f attestFlags) terms() (time.Time, attest.Policy, error) {
-	at, policy := time.Now().UTC().Truncate(time.Second), attest.Policy{}
+	at := time.Now().UTC().Truncate(time.Second)
 	if f.at != "" {
 		t, err := time.Parse(time.RFC3339, f.at)
 		if err != nil {
-			return at, policy, fmt.Errorf("%w: --at %q: want a time such as 2026-11-25T12:00:00Z", cli.ErrUsage, f.at)
+			return at, attest.Policy{}, fmt.Errorf("%w: --at %q: want a time such as 2026-11-25T12:00:00Z", cli.ErrUsage, f.at)
 		}
 		at = t
 	}
-	if f.policy == "" {
-		return at, policy, nil
-	}
-	text, err := os.ReadFile(f.policy)
-	if err != nil {
-		return at, policy, fmt.Errorf("read policy: %w", err)
-	}
-	policy, err = attest.ParsePolicy(text)
-	if err != nil {
-		return at, policy, fmt.Errorf("%s: %w", f.policy, err)
-	}
-	return at, policy, nil
+	policy, err := readPolicy(f.policy)
+	return at, policy, err
 }
 
 // readEvidence reads JSON, or puts it together from raw files.
@@ -205,33 +265,31 @@ func (c *tool) readSmall(path string) ([]byte, error) {
 	return b, nil
 }
 
-// expected is the report data that the evidence must have; zero, which no policy
-// accepts, if it was not said.
-func (f attestFlags) expected(ev attest.Evidence) (want attest.ReportData, err error) {
-	if f.reportData != "" && f.nonce != "" {
-		return want, fmt.Errorf("%w: --report-data and --nonce: give one of them", cli.ErrUsage)
-	}
-	if f.reportData != "" {
-		if err := want.UnmarshalText([]byte(f.reportData)); err != nil {
-			return want, fmt.Errorf("%w: --report-data: %w", cli.ErrUsage, err)
+// expected is what the evidence must be bound to; nothing, which no policy accepts,
+// if it was not said.
+func (f attestFlags) expected(ev attest.Evidence) (b binding, err error) {
+	switch {
+	case f.reportData != "" && f.nonce != "":
+		return b, fmt.Errorf("%w: --report-data and --nonce: give one of them", cli.ErrUsage)
+	case f.reportData != "":
+		if err := b.reportData.UnmarshalText([]byte(f.reportData)); err != nil {
+			return b, fmt.Errorf("%w: --report-data: %w", cli.ErrUsage, err)
 		}
-		return want, nil
+		return b, nil
+	case f.nonce == "" && f.exporter != "":
+		return b, fmt.Errorf("%w: --exporter needs --nonce", cli.ErrUsage)
+	case f.nonce == "":
+		return b, nil
 	}
-	if f.nonce == "" {
-		if f.exporter != "" {
-			return want, fmt.Errorf("%w: --exporter needs --nonce", cli.ErrUsage)
-		}
-		return want, nil
+	b.nonce = new(attest.Nonce)
+	if err := b.nonce.UnmarshalText([]byte(f.nonce)); err != nil {
+		return b, fmt.Errorf("%w: --nonce: %w", cli.ErrUsage, err)
 	}
-	var nonce attest.Nonce
-	if err := nonce.UnmarshalText([]byte(f.nonce)); err != nil {
-		return want, fmt.Errorf("%w: --nonce: %w", cli.ErrUsage, err)
+	if err := b.exporter.UnmarshalText([]byte(f.exporter)); err != nil {
+		return b, fmt.Errorf("%w: --exporter: %w", cli.ErrUsage, err)
 	}
-	var exporter attest.Hex
-	if err := exporter.UnmarshalText([]byte(f.exporter)); err != nil {
-		return want, fmt.Errorf("%w: --exporter: %w", cli.ErrUsage, err)
-	}
-	return ev.Claims.ReportData(nonce, exporter), nil
+	b.reportData = ev.Claims.ReportData(*b.nonce, b.exporter)
+	return b, nil
 }
 
 func verdictRows(v verdict) []table.Row {
@@ -274,19 +332,36 @@ func verdictRows(v verdict) []table.Row {
 			rows = append(rows, table.Row{date.name, date.at.UTC().Format(time.RFC3339)})
 		}
 	}
-	if v.Claims != nil {
-		rows = append(rows,
-			table.Row{"hpke key", orNone(attest.Hex(v.Claims.HPKEKey).String())},
-			table.Row{"tls key", orNone(attest.Hex(v.Claims.TLSKey).String())},
-			table.Row{"config", fmt.Sprintf("%q", v.Claims.Config)},
-		)
-	}
+	rows = append(rows, v.claimRows()...)
 	if v.Acceptable {
 		return append(rows, table.Row{"verdict", "acceptable"})
 	}
 	rows = append(rows, table.Row{"verdict", "NOT ACCEPTABLE"})
 	for _, reason := range v.Reasons {
 		rows = append(rows, table.Row{"  " + reason.Code, reason.Detail})
+	}
+	return rows
+}
+
+// claimRows are what the evidence is bound to, if it is.
+func (v verdict) claimRows() (rows []table.Row) {
+	if v.Claims != nil {
+		rows = append(rows,
+			table.Row{"hpke key", orNone(attest.Hex(v.Claims.HPKEKey).String())},
+			table.Row{"tls key", orNone(attest.Hex(v.Claims.TLSKey).String())},
+		)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.settings)) {
+		rows = append(rows, table.Row{"setting " + name, string(v.settings[name])})
+	}
+	if d := v.Deposit; d != nil {
+		rows = append(rows,
+			table.Row{"key made inside", "0x" + d.Pubkey.String()},
+			table.Row{"  pays to", "0x" + d.WithdrawalCredentials.String()},
+			table.Row{"  amount", fmt.Sprintf("%d Gwei", d.Amount)},
+			table.Row{"  deposit data root", d.DepositDataRoot},
+			table.Row{"  signature", d.Signature},
+		)
 	}
 	return rows
 }

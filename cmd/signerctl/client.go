@@ -171,6 +171,8 @@ func (c *client) ask(ctx context.Context, method, path string, body io.Reader) (
 // unreachable says what to do about a signer that cannot be asked.
 func (c *client) unreachable(err error) error {
 	switch {
+	case errors.Is(err, errEnded):
+		return errEnded
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no signer answers at %s: start it with \"secure-signer serve --data-dir D\", or give its address with --url", c.base)
 	case errors.Is(err, context.DeadlineExceeded):

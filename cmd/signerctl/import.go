@@ -24,6 +24,8 @@ import (
 type importFlags struct {
 	passwordFile string
 	interchange  string
+	attested     attestedFlags
+	receipts     string
 }
 
 func (c *tool) importCommand() *cobra.Command {
@@ -33,14 +35,24 @@ func (c *tool) importCommand() *cobra.Command {
 		Short: "Import EIP-2335 keystores, with their slashing protection data",
 		Long: "Import EIP-2335 keystores: files, or folders of keystore*.json files as the deposit tools write them, all under one password. " +
 			"Stop the validator client that used the keys first, and give the slashing protection data that it exports: " +
-			"a key without any signs nothing before the next epoch. An import that was broken off goes on when it is repeated: keys that are in service already are left as they are.",
+			"a key without any signs nothing before the next epoch. An import that was broken off goes on when it is repeated: keys that are in service already are left as they are.\n\n" +
+			"With --attest the signer has to prove first that it is what the policy accepts, over the very connection that the keys will take. " +
+			"Before that it gets nothing, not even the token. The keystores are opened here, and each key is sealed with its history to a key inside the signer's hardware.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.attested.policy != "":
+				return c.importAttested(cmd.Context(), f, args)
+			case f.receipts != "" || f.attested.collateral != "":
+				return fmt.Errorf("%w: --receipts and --collateral-dir belong to --attest", cli.ErrUsage)
+			}
 			return c.importKeys(cmd.Context(), f, args)
 		},
 	}
 	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password of the keystores; asked for on a terminal if left out")
 	cmd.Flags().StringVar(&f.interchange, "slashing-protection", "", "`file` with the keys' EIP-3076 slashing protection data")
+	f.attested.define(cmd)
+	cmd.Flags().StringVar(&f.receipts, "receipts", "", "with --attest: new `file` for the evidence and the signer's receipts")
 	return cmd
 }
 
@@ -68,17 +80,9 @@ func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	files, err := keystoreFiles(args)
+	keys, history, err := readKeys(ctx, f, args)
 	if err != nil {
 		return err
-	}
-	history, err := readInterchange(ctx, f.interchange)
-	if err != nil {
-		return err
-	}
-	keys := make([]*imported, len(files))
-	for i, file := range files {
-		keys[i] = readKeystore(file)
 	}
 	if err := c.goOn(ctx, signer, keys, history); err != nil {
 		return fmt.Errorf("nothing was imported: %w", err)
@@ -90,6 +94,23 @@ func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) err
 	sendErr := c.send(ctx, signer, keys, password, history)
 	printErr := c.printImported(keys, history)
 	return errors.Join(printErr, sendErr, failures(keys))
+}
+
+// readKeys reads the files that an import is about.
+func readKeys(ctx context.Context, f importFlags, args []string) ([]*imported, *interchange, error) {
+	files, err := keystoreFiles(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := readInterchange(ctx, f.interchange)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys := make([]*imported, len(files))
+	for i, file := range files {
+		keys[i] = readKeystore(file)
+	}
+	return keys, history, nil
 }
 
 // goOn finds the keys that are in service already, from an import that was broken

@@ -100,29 +100,37 @@ func number[N ~uint64](n *N) string {
 }
 
 func (c *tool) generateCommand() *cobra.Command {
-	var n int
+	var f generateFlags
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Draw keys inside the signer and bring them into service",
 		Long: "Draw keys at random inside the signer and bring them into service. The secret keys exist nowhere else: " +
-			"whoever loses the vault or its passphrase loses them.",
+			"whoever loses the vault or its passphrase loses them.\n\n" +
+			"With --attest the signer has to prove first that it is what the policy accepts, and each key comes with its deposit and with evidence that it was " +
+			"made inside, for whoever pays the deposit: he checks it with signerctl attest verify, offline and with a nonce of his own.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if n < 1 || n > maxCount {
-				return fmt.Errorf("%w: --count %d: want 1 to %d", cli.ErrUsage, n, maxCount)
+			if f.count < 1 || f.count > maxCount {
+				return fmt.Errorf("%w: --count %d: want 1 to %d", cli.ErrUsage, f.count, maxCount)
+			}
+			switch {
+			case f.attested.policy != "":
+				return c.generateAttested(cmd.Context(), f)
+			case f.needsAttest():
+				return fmt.Errorf("%w: --withdrawal-address, --withdrawal-credentials, --nonce, --out and --collateral-dir belong to --attest", cli.ErrUsage)
 			}
 			signer, err := c.client()
 			if err != nil {
 				return err
 			}
-			made, err := c.generate(cmd.Context(), signer, n)
+			made, err := c.generate(cmd.Context(), signer, f.count)
 			if len(made.Pubkeys) > 0 {
 				err = errors.Join(c.printGenerated(made), err)
 			}
 			return err
 		},
 	}
-	cmd.Flags().IntVar(&n, "count", 1, "how many `keys`")
+	f.define(cmd)
 	return cmd
 }
 

@@ -14,12 +14,15 @@ import (
 )
 
 // printJSON prints a result for scripts.
-func (c *tool) printJSON(v any) error {
+func (c *tool) printJSON(v any) error { return writeJSON(c.stdout, v) }
+
+// writeJSON writes a result.
+func writeJSON(w io.Writer, v any) error {
 	text, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.stdout, "%s\n", text)
+	_, err = fmt.Fprintf(w, "%s\n", text)
 	return err
 }
 
