@@ -31,6 +31,8 @@ need make make
 need git git
 need npm npm
 need strace strace
+need swtpm swtpm
+need swtpm_setup swtpm-tools
 if [ ${#packages[@]} -gt 0 ]; then
 	echo "installing ${packages[*]} from Debian"
 	root=()

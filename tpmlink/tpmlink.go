@@ -124,8 +124,10 @@ func dial(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 			return nil, fmt.Errorf("open the TPM: %w: enable it in the machine's firmware, or name another with --tpm", err)
 		case err != nil:
 			return nil, fmt.Errorf("open the TPM: %w", err)
-		case info.Mode()&fs.ModeSocket == 0:
+		case info.Mode()&fs.ModeCharDevice != 0:
 			return openDevice(path)
+		case info.Mode()&fs.ModeSocket == 0: // a file would be overwritten
+			return nil, fmt.Errorf("open the TPM: %s is neither a device nor a socket", path)
 		}
 		network = "unix"
 	}

@@ -1,6 +1,7 @@
 package tpm_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -20,8 +21,9 @@ import (
 
 // Codes of the commands that matter to an interposer.
 const (
-	nvIncrement = 0x134
-	nvRead      = 0x14e
+	nvIncrement      = 0x134
+	nvRead           = 0x14e
+	startAuthSession = 0x176
 )
 
 func codeOf(command []byte) uint32 { return binary.BigEndian.Uint32(command[6:]) }
@@ -202,6 +204,36 @@ func nameOf(t *testing.T, link *tpmlink.Link, handle uint32) (name tpm2.TPM2BNam
 		t.Fatal(err)
 	}
 	return name
+}
+
+// TestTheSecretNeverCrossesTheBus, and every session is salted: else whoever listens
+// from the first command on knows what it is encrypted by.
+func TestTheSecretNeverCrossesTheBus(t *testing.T) {
+	m := tpmtest.Start(t)
+	var wire []byte
+	sessions := 0
+	link := dial(t, m.Interpose(t, func(command []byte, send tpmtest.Wire) ([]byte, error) {
+		if codeOf(command) == startAuthSession {
+			sessions++
+			if key := tpm2.TPMHandle(binary.BigEndian.Uint32(command[10:])); key == tpm2.TPMRHNull {
+				t.Error("a session without a salt")
+			}
+		}
+		answer, err := send(command)
+		wire = append(append(wire, command...), answer...)
+		return answer, err
+	}))
+	id, secret, err := tpm.Create(t.Context(), link, endorse(t, link, m), tpm.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, link, id, secret)
+	if err := c.Epochs.Increment(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if sessions == 0 || bytes.Contains(wire, secret[:8]) {
+		t.Errorf("the secret is among the %d bytes that crossed the bus, in %d sessions", len(wire), sessions)
+	}
 }
 
 // TestALostAnswerIsUnknown: the counter has moved, and nobody may call it his.

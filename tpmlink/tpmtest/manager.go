@@ -22,7 +22,7 @@ func (g *manager) hangUp() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.conn != nil {
-		g.conn.Close()
+		_ = g.conn.Close()
 		g.conn = nil
 	}
 }
@@ -36,7 +36,7 @@ func (g *manager) send(command []byte) (answer []byte, err error) {
 		}
 	}
 	if answer, err = g.conn.command(command); err != nil {
-		g.conn.Close()
+		_ = g.conn.Close()
 		g.conn = nil
 	}
 	return answer, err

@@ -45,7 +45,7 @@ func Start(t testing.TB) *TPM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	m := &TPM{dir: dir, Roots: filepath.Join(dir, "roots")}
 	m.manufacture(t)
 	m.PowerOn(t)
@@ -152,7 +152,7 @@ func (m *TPM) ping() error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	answer, err := conn.command(message(codeGetRandom, []byte{0, 2}))
 	if err != nil {
 		return err

@@ -47,10 +47,10 @@ func (m *TPM) listen(t testing.TB, open func() (wire Wire, hangUp func(), err er
 		}
 	})
 	t.Cleanup(func() {
-		listener.Close()
+		_ = listener.Close()
 		mu.Lock()
 		for conn := range conns {
-			conn.Close()
+			_ = conn.Close()
 		}
 		mu.Unlock()
 		serving.Wait()
@@ -59,7 +59,7 @@ func (m *TPM) listen(t testing.TB, open func() (wire Wire, hangUp func(), err er
 }
 
 func serve(conn net.Conn, open func() (Wire, func(), error)) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	wire, hangUp, err := open()
 	if err != nil {
 		return
@@ -89,8 +89,18 @@ func (m *TPM) Interpose(t testing.TB, relay func(command []byte, send Wire) (ans
 		if err != nil {
 			return nil, nil, err
 		}
-		return func(command []byte) ([]byte, error) { return relay(command, conn.command) }, func() { conn.Close() }, nil
+		return func(command []byte) ([]byte, error) { return relay(command, conn.command) }, func() { _ = conn.Close() }, nil
 	})
+}
+
+// Send carries one command to the TPM, over a connection of its own.
+func (m *TPM) Send(command []byte) ([]byte, error) {
+	conn, err := dial(m.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.command(command)
 }
 
 // A connection is one to a TPM.
