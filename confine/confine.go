@@ -29,7 +29,8 @@
 // it is no proof. Files that are open stay usable, whatever Limit says. Root on
 // the same machine is not kept out by any of this: see bls.ProtectionSecret.
 //
-// UDP is not covered by Limit; without sockets it is by NoSockets.
+// Limit does not cover UDP, which NoSockets takes away, nor multipath TCP, which
+// NoPrograms does.
 package confine
 
 import "errors"
