@@ -128,6 +128,7 @@ func newSignerThat(t testing.TB, config slashing.Config) *testSigner {
 		Log:      slog.New(slog.DiscardHandler),
 		StoreErr: func() error { return s.down },
 		Head:     func() (uint64, [32]byte) { return 1 << 63, [32]byte{0xab} },
+		Platform: Platform{Kind: "dev", Measurement: "measurement ab", Lacks: []string{"everything"}},
 	})
 	return s
 }
@@ -222,6 +223,7 @@ func TestStatus(t *testing.T) {
 			"sequence": "9223372036854775808",
 			"hash":     "0xab" + strings.Repeat("00", 31),
 		}},
+		"platform": object{"kind": "dev", "measurement": "measurement ab", "lacks": []any{"everything"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

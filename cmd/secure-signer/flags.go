@@ -38,7 +38,7 @@ type serveFlags struct {
 func (f *serveFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` made by init")
-	f.seal.define(flags)
+	f.seal.define(flags, &f.horizon.tpm)
 	f.horizon.define(flags)
 	flags.StringVar(&f.httpHost, "http-listen-host", "127.0.0.1", "`address` of the signing and keymanager API")
 	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")

@@ -59,7 +59,7 @@ func (f *horizonFlags) define(flags *pflag.FlagSet) {
 
 // flags repeats in advice what serve needs, too.
 func (f horizonFlags) flags() string {
-	if f.kind == horizonTPM && f.tpm.path != defaultTPM {
+	if f.tpm.path != defaultTPM {
 		return " --tpm " + f.tpm.path
 	}
 	return ""

@@ -49,7 +49,7 @@ other.`,
 	cmd.Flags().StringVar(&f.fromBeacon, "from-beacon", "", "`address` of a beacon node that says which network it is; with --network both must agree")
 	cmd.Flags().StringVar(&f.genesisRoot, "genesis-validators-root", "", "of a network from a file: 0x and 64 hex `digits`; else the network must have it")
 	cmd.Flags().Uint64Var(&f.genesisTime, "genesis-time", 0, "of a network from a file: unix `seconds`; else the network must have it")
-	f.seal.define(cmd.Flags())
+	f.seal.define(cmd.Flags(), &f.horizon.tpm)
 	f.release.define(cmd.Flags())
 	f.horizon.define(cmd.Flags())
 	return cmd
@@ -67,7 +67,10 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 	if settings.Binding, err = f.bind(); err != nil {
 		return err
 	}
-	inside, err := f.seal.platform.open(ctx, settings.Binding.Platform)
+	if settings.Binding.Sealing, err = f.seal.platform.keeper(ctx, settings.Binding.Platform); err != nil {
+		return err
+	}
+	inside, err := f.seal.platform.open(ctx, settings.Binding.Platform, settings.Binding.Sealing)
 	if err != nil {
 		return err
 	}

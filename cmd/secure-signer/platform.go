@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,7 +16,8 @@ import (
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/management"
 	"github.com/secure-signer/secure-signer/tee"
-	"github.com/secure-signer/secure-signer/tee/dev"
+	"github.com/secure-signer/secure-signer/tee/gramine"
+	"github.com/secure-signer/secure-signer/tee/tpm"
 	"github.com/secure-signer/secure-signer/web3signer"
 )
 
@@ -25,34 +25,27 @@ import (
 const (
 	platformNone = "none" // as it is called; in a Binding it is the empty string
 	platformAuto = "auto"
-	platformDev  = "dev"
 )
 
 // platformFlags say in which trusted hardware the program runs, and where that is.
 type platformFlags struct {
 	name       string
 	collateral string
+	gramineDir string
+	tpm        *tpmFlags // those of the horizon, where the command has one
+	tpmAKChain string
+	tpmPCRs    []int
 	devRoot    string
 	devDebug   bool
 }
 
-// A room is one kind of trusted hardware that the program can run in.
-type room struct {
-	name     string
-	detected func(platformFlags) string // the path whose presence tells of it; nil: it is never detected
-	open     func(platformFlags) (tee.Platform, error)
-}
-
-// rooms are all of them, in the order in which they are looked for.
-func rooms() []room {
-	return []room{
-		{name: platformDev, open: platformFlags.openDev},
-	}
-}
-
-func (f *platformFlags) define(flags *pflag.FlagSet) {
+func (f *platformFlags) define(flags *pflag.FlagSet, link *tpmFlags) {
+	f.tpm = link
 	flags.StringVar(&f.name, "platform", "", "trusted `hardware` that the program runs in and seals by: "+strings.Join(platformNames(), ", ")+"; else what the folder says, and none for a new one")
 	flags.StringVar(&f.collateral, "collateral-dir", "", "`folder` whose files go with the evidence of the hardware, each named as a verifier names it")
+	flags.StringVar(&f.gramineDir, "attestation-dir", gramine.Dir, "`folder` in which Gramine shows an enclave its hardware")
+	flags.StringVar(&f.tpmAKChain, "tpm-ak-chain", "", "`file` with the certificate of the TPM's attestation key and those above it, in PEM, for --platform tpm")
+	flags.IntSliceVar(&f.tpmPCRs, "tpm-pcrs", tpm.DefaultPCRs(), "`numbers` of the PCRs that --platform tpm seals a new folder to")
 	flags.StringVar(&f.devRoot, "dev-root", "", "`file` with the test root of --platform dev; made if it is missing")
 	flags.BoolVar(&f.devDebug, "dev-debug", false, "have --platform dev state that the host may look inside, to see who refuses that")
 }
@@ -79,10 +72,7 @@ func (f platformFlags) choose() (string, error) {
 		return "", nil
 	case platformAuto:
 		for _, r := range rooms() {
-			if r.detected == nil {
-				continue
-			}
-			if _, err := os.Stat(r.detected(f)); err == nil {
+			if path := r.shows(f); path != "" && exists(path) {
 				return r.name, nil
 			}
 		}
@@ -108,7 +98,7 @@ func (f platformFlags) of(ctx context.Context, d datadir.Folder) (platform, erro
 				d.Path(), named(bound), f.name, d.Path(), f.name)
 		}
 	}
-	p, err := f.open(ctx, bound)
+	p, err := f.open(ctx, bound, d.Binding.Sealing)
 	if err == nil && d.Binding.Horizon.Kind == "" {
 		p.identity.Lacks = append(slices.Clone(p.identity.Lacks), "no rollback protection: an older disk, or a second copy of this signer, goes unnoticed; a horizon notices both")
 	}
@@ -124,18 +114,18 @@ func named(bound string) string {
 }
 
 // open opens the platform of a Binding and asks it who it is.
-func (f platformFlags) open(ctx context.Context, name string) (platform, error) {
+func (f platformFlags) open(ctx context.Context, name string, sealing datadir.Keeper) (platform, error) {
 	if name == "" {
 		return platform{name: platformNone, identity: tee.Identity{Kind: platformNone, Lacks: []string{
 			"nobody outside can verify what runs here",
 			"whoever is root on this machine can read the keys while it runs; at rest they are sealed by a passphrase",
 		}}}, nil
 	}
-	i := slices.IndexFunc(rooms(), func(r room) bool { return r.name == name })
-	if i < 0 {
-		return platform{}, fmt.Errorf("the folder is sealed by platform %q, which this release does not know: use the release that made it, or a newer one", name)
+	r, err := roomOf(name)
+	if err != nil {
+		return platform{}, err
 	}
-	inside, err := rooms()[i].open(f)
+	inside, err := r.open(ctx, f, sealing)
 	if err != nil {
 		return platform{}, fmt.Errorf("platform %s: %w", name, err)
 	}
@@ -169,18 +159,6 @@ func trustworthy(id tee.Identity, release bool) error {
 		return fmt.Errorf("the program was signed with %s, which everybody has: a release does not start; sign it with a key of your own", owner)
 	}
 	return nil
-}
-
-func (f platformFlags) openDev() (tee.Platform, error) {
-	if f.devRoot == "" {
-		return nil, fmt.Errorf("%w: it needs --dev-root FILE, which is made if it is missing", cli.ErrUsage)
-	}
-	p, err := dev.Open(f.devRoot)
-	if err != nil {
-		return nil, err
-	}
-	p.Debug = f.devDebug
-	return p, nil
 }
 
 // lacks says in a sentence each what the platform cannot do.

@@ -69,7 +69,7 @@ that holds these keys first, for good.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "the `folder` to make, or to make safe")
-	f.seal.define(flags)
+	f.seal.define(flags, &f.horizon.tpm)
 	f.horizon.define(flags)
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "how many `epochs` past the clock the signer has signed, or off: as it was started with")
 	flags.Var(&f.floorEpoch, "floor-epoch", "sign nothing of this `epoch` or before; needed where the clock does not tell")

@@ -23,9 +23,9 @@ type sealFlags struct {
 	passphraseFile string
 }
 
-func (f *sealFlags) define(flags *pflag.FlagSet) {
+func (f *sealFlags) define(flags *pflag.FlagSet, tpm *tpmFlags) {
 	flags.StringVar(&f.passphraseFile, "passphrase-file", "", "`file` with the vault's passphrase; else the systemd credential "+credential+", else asked for; a folder that trusted hardware seals has none")
-	f.platform.define(flags)
+	f.platform.define(flags, tpm)
 }
 
 // A seal opens what was sealed, and seals. Forget it once that is done.
