@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/tee"
 	"github.com/secure-signer/secure-signer/tee/dev"
@@ -81,7 +80,7 @@ func (f platformFlags) keeper(ctx context.Context, name string) (datadir.Keeper,
 
 func openDev(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform, error) {
 	if f.devRoot == "" {
-		return nil, fmt.Errorf("%w: it needs --dev-root FILE, which is made if it is missing", cli.ErrUsage)
+		return nil, errors.New("it needs --dev-root FILE, which is made if it is missing")
 	}
 	p, err := dev.Open(f.devRoot)
 	if err != nil {
