@@ -28,7 +28,7 @@ const startTime = 60 * time.Second
 // A Folder is a data folder and the passphrase file beside it.
 type Folder struct {
 	Path       string
-	Passphrase string // a file
+	Passphrase string // a file; empty where trusted hardware seals the folder
 }
 
 // A Network is what init is told about the chain. Name may be a path of a
@@ -40,37 +40,42 @@ type Network struct {
 	GenesisTime string
 }
 
-// A binary is the daemon of this test process, if a test has asked for it.
+// A binary is a program of this test process, if a test has asked for it.
 type binary struct {
+	name  string   // below cmd
 	flags []string // of go build
 	once  sync.Once
 	dir   string
 	err   error
 }
 
-var plain, raced = &binary{}, &binary{flags: []string{"-race"}}
+var (
+	plain = &binary{name: "secure-signer"}
+	raced = &binary{name: "secure-signer", flags: []string{"-race"}}
+	tool  = &binary{name: "signerctl"}
+)
 
-// path builds the daemon once and returns where it is.
+// path builds the program once and returns where it is.
 func (b *binary) path() (string, error) {
 	b.once.Do(func() {
 		if b.dir, b.err = os.MkdirTemp("", "secure-signer-test-"); b.err == nil {
-			b.err = build(filepath.Join(b.dir, "secure-signer"), b.flags)
+			b.err = b.build()
 		}
 	})
 	if b.err != nil {
-		return "", fmt.Errorf("build secure-signer: %w", b.err)
+		return "", fmt.Errorf("build %s: %w", b.name, b.err)
 	}
-	return filepath.Join(b.dir, "secure-signer"), nil
+	return filepath.Join(b.dir, b.name), nil
 }
 
-// build compiles the daemon with the dependencies of the product's own module,
+// build compiles the program with the dependencies of the product's own module,
 // not with those of this one.
-func build(out string, flags []string) error {
+func (b *binary) build() error {
 	root, err := mutant.Root()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", out}, flags, mutant.Args(), []string{"./cmd/secure-signer"})...)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", filepath.Join(b.dir, b.name)}, b.flags, mutant.Args(), []string{"./cmd/" + b.name})...)
 	cmd.Dir = root
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, text)
@@ -82,6 +87,16 @@ func build(out string, flags []string) error {
 func Program(t testing.TB) string {
 	t.Helper()
 	path, err := plain.path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Signerctl is where the operator's tool is.
+func Signerctl(t testing.TB) string {
+	t.Helper()
+	path, err := tool.path()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +116,7 @@ func Build(t testing.TB) {
 //	func TestMain(m *testing.M) { os.Exit(daemon.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
-	for _, b := range []*binary{plain, raced} {
+	for _, b := range []*binary{plain, raced, tool} {
 		if err := os.RemoveAll(b.dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -168,10 +183,11 @@ func (f Folder) InitArgs(n Network) []string {
 
 // ServeArgs is the command line that serves f on free ports.
 func (f Folder) ServeArgs(extra ...string) []string {
-	return append([]string{
-		"serve", "--data-dir", f.Path, "--passphrase-file", f.Passphrase,
-		"--http-listen-port", "0", "--metrics-listen-port", "0",
-	}, extra...)
+	args := []string{"serve", "--data-dir", f.Path, "--http-listen-port", "0", "--metrics-listen-port", "0"}
+	if f.Passphrase != "" {
+		args = append(args, "--passphrase-file", f.Passphrase)
+	}
+	return append(args, extra...)
 }
 
 // A Daemon is a running secure-signer.
