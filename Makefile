@@ -9,7 +9,7 @@
 # build, so that the build cache serves them all.
 export CGO_CFLAGS := -O2 -D__BLST_PORTABLE__
 
-.PHONY: help run build release test test-long devnet lint fuzz soak bench clean
+.PHONY: help run build release sgx vm nitro test test-long devnet lint fuzz soak bench clean
 
 help: ## say what there is
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^# ([A-Z]+=\S+) +(.*)/  \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +22,15 @@ build: ## build both programs into bin/
 
 release: ## build both programs into dist/ as they are released: static, the same bytes from any folder
 	@scripts/release.sh dist
+
+sgx: release ## an SGX enclave in dist/sgx, where Gramine is installed: ETC=folder KEY=file (docs/hardware.md)
+	@hardware/sgx/build.sh "$(or $(ETC),hardware/example)" "$(KEY)" dist/sgx
+
+vm: release ## the image of a TDX or SEV-SNP guest in dist/vm: ETC=folder
+	@hardware/vm/build.sh "$(or $(ETC),hardware/example)" dist/vm
+
+nitro: release ## the image of a Nitro enclave in dist/nitro, where nitro-cli is installed: ETC=folder
+	@hardware/nitro/build.sh "$(or $(ETC),hardware/example)" dist/nitro
 
 test: ## all tests, as CI runs them: under 15 minutes
 	@scripts/test.sh short

@@ -71,6 +71,9 @@ var table = map[string]rule{
 	"tee/dev":     {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
 	"tee/tpm":     {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},
 
+	// The first process of a measured image.
+	"hardware/boot": {outside: []string{xSys}},
+
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
