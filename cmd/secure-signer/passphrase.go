@@ -84,7 +84,7 @@ func (f passphraseFlags) change(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintf(stderr, "warning: %s\n", warning)
 	}
 	if f.newFile == "" { // a wrong one is noticed before anyone thinks up another
-		if err := opens(d.Vault(), old); err != nil {
+		if err := opens(d.Vault(), vault.Passphrase(old)); err != nil {
 			return advise(err, unchanged)
 		}
 	}
@@ -111,9 +111,9 @@ Next: put the new passphrase where the daemon reads it from, and keep a copy els
 	return nil
 }
 
-// opens tells whether the passphrase is that of the vault.
-func opens(path string, passphrase []byte) error {
-	v, err := vault.Open(path, vault.Passphrase(passphrase))
+// opens tells whether the vault is sealed by s.
+func opens(path string, s vault.Sealer) error {
+	v, err := vault.Open(path, s)
 	if err != nil {
 		return err
 	}

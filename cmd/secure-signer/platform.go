@@ -63,6 +63,7 @@ type platform struct {
 	tee.Platform // nil if it is none
 	name         string
 	identity     tee.Identity
+	horizonless  bool // the folder has no horizon
 }
 
 // choose returns the name of the platform for a new folder, as a Binding has it.
@@ -99,9 +100,7 @@ func (f platformFlags) of(ctx context.Context, d datadir.Folder) (platform, erro
 		}
 	}
 	p, err := f.open(ctx, bound, d.Binding.Sealing)
-	if err == nil && d.Binding.Horizon.Kind == "" {
-		p.identity.Lacks = append(slices.Clone(p.identity.Lacks), "no rollback protection: an older disk, or a second copy of this signer, goes unnoticed; a horizon notices both")
-	}
+	p.horizonless = d.Binding.Horizon.Kind == ""
 	return p, err
 }
 
@@ -139,7 +138,7 @@ func (f platformFlags) open(ctx context.Context, name string, sealing datadir.Ke
 	if err := trustworthy(id, cli.IsRelease()); err != nil {
 		return platform{}, fmt.Errorf("platform %s: %w", name, err)
 	}
-	return platform{inside, name, id}, nil
+	return platform{Platform: inside, name: name, identity: id}, nil
 }
 
 // trustworthy refuses, in a release build, to run where hardware only seems to
@@ -161,8 +160,17 @@ func trustworthy(id tee.Identity, release bool) error {
 	return nil
 }
 
-// lacks says in a sentence each what the platform cannot do.
+// lacks says in a sentence each what the platform cannot do, and nothing else does
+// for it.
 func (p platform) lacks() []string {
+	lacks := p.ownLacks()
+	if p.horizonless {
+		lacks = append(lacks, "no rollback protection: an older disk, or a second copy of this signer, goes unnoticed; a horizon notices both")
+	}
+	return lacks
+}
+
+func (p platform) ownLacks() []string {
 	lacks := append([]string{}, p.identity.Lacks...) // never null in JSON
 	if p.identity.Debug {
 		lacks = append(lacks, "debug mode is on: the host reads and changes everything inside")
@@ -184,10 +192,10 @@ func (p platform) log(log *slog.Logger) {
 	log.Info("platform", "name", p.name, "kind", p.identity.Kind, "measurement", p.measurement(), "lacks", p.lacks())
 }
 
-// banner tells the same to a person.
+// banner tells the same to a person, who is told of the horizon on a line of its own.
 func (p platform) banner() string {
 	lines := []string{strings.TrimSpace(p.name + " " + p.measurement())}
-	for _, lack := range p.lacks() {
+	for _, lack := range p.ownLacks() {
 		lines = append(lines, "            lacks: "+lack)
 	}
 	return strings.Join(lines, "\n")

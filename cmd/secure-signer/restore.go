@@ -129,7 +129,7 @@ func (r restorer) fromBackup(ctx context.Context, path string) (err error) {
 	fmt.Fprintf(r.stdout, "Restored %s from the backup of %s, with %s and a new api-token.txt.\n",
 		r.dataDir, b.Taken.UTC().Format(time.RFC3339), count(keys))
 	fmt.Fprint(r.stdout, horizon.shown())
-	return r.explain(network, last)
+	return r.explain(settings, last)
 }
 
 // horizonOf returns the horizon of the folder that is made of a backup: the one of
@@ -236,7 +236,7 @@ func (r restorer) inFolder(ctx context.Context, restore func(datadir.Dir, *vault
 	if err := errors.Join(restore(d.Dir, v, d.Network, last), v.Close()); err != nil {
 		return err
 	}
-	return r.explain(d.Network, last)
+	return r.explain(d.Settings, last)
 }
 
 func (r restorer) openVault(ctx context.Context, d datadir.Folder) (*vault.Vault, error) {
@@ -357,7 +357,8 @@ func (r restorer) lastEpoch(network *eth2.Network, taken time.Time) (eth2.Epoch,
 const farEpochs = 10_000
 
 // explain says what the operator must know before the next start.
-func (r restorer) explain(network *eth2.Network, last eth2.Epoch) error {
+func (r restorer) explain(s datadir.Settings, last eth2.Epoch) error {
+	network := s.Network
 	when := ""
 	if network.GenesisTime != 0 && last < math.MaxUint32 {
 		first := network.GenesisTime + uint64(network.FirstSlot(last+1))*network.SecondsPerSlot
@@ -369,7 +370,7 @@ STOP every other signer that holds these keys, for good, before you start this o
 What another one signs from now on is not known here: two that run get every key slashed.
 
 Next: secure-signer serve --data-dir %s%s
-`, last, last+1, when, r.dataDir, r.seal.flags())
+`, last, last+1, when, r.dataDir, r.seal.flags(s.Binding.Platform))
 	return err
 }
 

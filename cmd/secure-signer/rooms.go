@@ -29,6 +29,8 @@ type room struct {
 	keeper func(context.Context, platformFlags) (datadir.Keeper, error)
 
 	open func(context.Context, platformFlags, datadir.Keeper) (tee.Platform, error)
+
+	guards bool // from whoever owns the machine: what it has sealed he must not take out
 }
 
 // rooms are all of them, in the order in which they are looked for: a TPM may be
@@ -41,6 +43,7 @@ func rooms() []room {
 			open: func(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform, error) {
 				return gramine.New(f.gramineDir), nil
 			},
+			guards: true,
 		},
 		{name: "tpm", shows: func(f platformFlags) string { return f.tpm.path }, keeper: endorsedTPM, open: openTPMPlatform},
 		{name: "dev", shows: func(platformFlags) string { return "" }, open: openDev},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/secure-signer/secure-signer/internal/config"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/tee"
+	"github.com/secure-signer/secure-signer/tee/gramine"
 	"github.com/secure-signer/secure-signer/vault"
 )
 
@@ -75,21 +75,26 @@ func (f sealFlags) needless(path string, p platform) error {
 	return fmt.Errorf("%w: %s is sealed by platform %s and has no passphrase: leave --passphrase-file out", cli.ErrUsage, path, p.name)
 }
 
-// flags repeats in advice what the next command needs, too.
-func (f sealFlags) flags() string {
-	var b strings.Builder
-	for _, flag := range [][2]string{{"--passphrase-file", f.passphraseFile}, {"--dev-root", f.platform.devRoot}} {
-		if flag[1] != "" {
-			b.WriteString(" " + flag[0] + " " + flag[1])
-		}
+// flags repeats in advice what the next command needs, too, for a folder that is
+// bound to a platform or to none.
+func (f sealFlags) flags(bound string) string {
+	if bound == "" {
+		return given("--passphrase-file", f.passphraseFile, "")
 	}
-	return b.String()
+	return given("--dev-root", f.platform.devRoot, "") + given("--attestation-dir", f.platform.gramineDir, gramine.Dir)
+}
+
+func given(flag, value, usual string) string {
+	if value == usual {
+		return ""
+	}
+	return " " + flag + " " + value
 }
 
 // seals says what seals the vault, and what that means.
 func (p platform) seals() string {
 	if p.Platform == nil {
-		return "your passphrase: without it they are lost"
+		return "your passphrase: without it the keys are lost"
 	}
 	return fmt.Sprintf("platform %s: only this program opens it, where it runs now", p.name)
 }
@@ -101,7 +106,7 @@ func advise(err error, passphrase string) error {
 	case errors.Is(err, vault.ErrWrongPassphrase):
 		return fmt.Errorf("%w: %s", err, passphrase)
 	case errors.Is(err, tee.ErrOtherSeal):
-		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was; another version takes the folder over with: secure-signer hand-over", err)
+		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was; if a reseal was cut off, run it again; another version takes the folder over with: secure-signer hand-over", err)
 	case errors.Is(err, vault.ErrNoPassphrase), errors.Is(err, tee.ErrNotSealed):
 		return fmt.Errorf("%w: if a reseal was cut off, run it again", err)
 	case errors.Is(err, tee.ErrNoSealing):
