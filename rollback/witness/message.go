@@ -33,13 +33,17 @@ type request struct {
 	claim   claim
 }
 
-// The sizes of what is sent and stored, each of one fixed layout: numbers big
-// endian, the members in the order of the struct.
+// What is sent and stored has one layout each, numbers big endian:
+//
+//	claim    n 8, tag 16, signature 64
+//	request  version 1, counter 1, signer 32, nonce 32, claim
+//	answer   claim that is held, signature of the witness 64
+//	record   version 1, settled 1, claim that is held
 const (
 	claimSize   = 8 + 16 + ed25519.SignatureSize
-	requestSize = 1 + 1 + ed25519.PublicKeySize + 32 + claimSize // after the version
-	answerSize  = claimSize + ed25519.SignatureSize              // the claim that is held, and the witness's signature
-	recordSize  = 1 + 1 + claimSize                              // after the version, whether it is settled
+	requestSize = 1 + 1 + ed25519.PublicKeySize + 32 + claimSize
+	answerSize  = claimSize + ed25519.SignatureSize
+	recordSize  = 1 + 1 + claimSize
 )
 
 // version is the first byte of each request and record.

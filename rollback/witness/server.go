@@ -23,8 +23,8 @@ type Server struct {
 	Log   *slog.Logger
 }
 
-// busy bounds the requests that are in work at a time. Each is 154 bytes, two
-// signatures and two writes.
+// maxInWork bounds the requests that are in work at a time. Each costs two
+// signatures and two writes at most, and its size is fixed.
 const maxInWork = 64
 
 // writeTime bounds a write that has begun: it is finished although who asked for
