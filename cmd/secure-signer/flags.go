@@ -30,6 +30,7 @@ type serveFlags struct {
 	stopEpoch       optional[eth2.Epoch]
 	stopSlot        optional[eth2.Slot]
 	allow           []string
+	hardening       string
 	logLevel        string
 	logFormat       string
 }
@@ -50,6 +51,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Var(&f.stopEpoch, "high-watermark-epoch", "sign no vote from or to this `epoch` or a later one, and no block of it")
 	flags.Var(&f.stopSlot, "high-watermark-slot", "sign no block at this `slot` or a later one, and no vote of its epoch")
 	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
+	flags.StringVar(&f.hardening, "hardening", hardenBestEffort, "give up what the process does not need (programs, sockets, files, core dumps): best-effort, require (no start if a part does not take) or off")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }

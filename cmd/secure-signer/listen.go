@@ -53,6 +53,9 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		return err
 	}
 	d.access.warn(d.log, api.Addr())
+	if err := d.harden(f); err != nil {
+		return err
+	}
 
 	failed := make(chan error, 3)
 	serve := func(l *boundedListener, as net.Listener, h http.Handler) *http.Server {
@@ -83,19 +86,25 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		reloads.run(keeping, hangup)
 	}()
 
-	var cause error
-	select {
-	case <-ctx.Done():
-		d.log.Info("stopping: finishing what is in flight")
-	case cause = <-failed:
-	case <-d.journal.Failed():
-		cause = fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
-	}
+	cause := d.wait(ctx, failed)
 	stopKeeping()
 	<-kept
 	signing.ShutDown()
 	drain(servers, d.log)
 	return cause
+}
+
+// wait returns when it is time to stop, and why, if nobody has asked for it.
+func (d *daemon) wait(ctx context.Context, failed <-chan error) error {
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping: finishing what is in flight")
+		return nil
+	case err := <-failed:
+		return err
+	case <-d.journal.Failed():
+		return fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
+	}
 }
 
 func bind(host string, port uint16, which string, connections int) (*boundedListener, error) {
@@ -148,7 +157,7 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 // service from signing. It is asked every second, so it looks for keys that are held and not
 // in service only where some are missing.
 func (d *daemon) further() []web3signer.Check {
-	checks := append(d.access.degraded(), d.platform.check())
+	checks := append(d.access.degraded(), d.platform.check(), d.hardened.check())
 	checks = append(checks, d.horizon.awaited()...)
 	if d.vault.Err() != nil {
 		checks = append(checks, web3signer.Check{ID: "vault-check/needs-restart"})
@@ -240,9 +249,10 @@ Secure Signer %s
   platform  %s
   horizon   %s
   memory    keys %s
+  hardening %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

@@ -61,6 +61,7 @@ type daemon struct {
 	custody  *custody.Custodian
 	signer   *signer.Signer
 	access   *access
+	hardened *hardening
 	token    atomic.Pointer[string] // of the keymanager and management APIs
 	started  time.Time
 
@@ -78,10 +79,15 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // from now on: unheeded, it ends the process
 	defer signal.Stop(hangup)
+	hardened, err := beginHardening(f.hardening)
+	if err != nil {
+		return err
+	}
 	d, err := f.open(ctx, log, stdin, stderr)
 	if err != nil {
 		return err
 	}
+	d.hardened = hardened
 	serveErr := f.listen(ctx, d, hangup, stdout)
 	return errors.Join(serveErr, d.close())
 }
