@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
@@ -31,8 +32,7 @@ type serveFlags struct {
 	stopSlot        optional[eth2.Slot]
 	allow           []string
 	hardening       string
-	logLevel        string
-	logFormat       string
+	log             logFlags
 }
 
 // define adds the flags to serve.
@@ -52,23 +52,30 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Var(&f.stopSlot, "high-watermark-slot", "sign no block at this `slot` or a later one, and no vote of its epoch")
 	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
 	flags.StringVar(&f.hardening, "hardening", hardenBestEffort, "give up what the process does not need (programs, sockets, files, core dumps): best-effort, require (no start if a part does not take) or off")
-	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
-	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	f.log.define(flags)
 }
 
-func (f serveFlags) logger(w io.Writer) (*slog.Logger, error) {
+// logFlags say what is logged, and how.
+type logFlags struct{ level, format string }
+
+func (f *logFlags) define(flags *pflag.FlagSet) {
+	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&f.format, "log-format", "text", "text or json")
+}
+
+func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, fmt.Errorf("%w: --log-level %q: use debug, info, warn or error", cli.ErrUsage, f.logLevel)
+	if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level %q: use debug, info, warn or error", cli.ErrUsage, f.level)
 	}
 	options := &slog.HandlerOptions{Level: level}
-	switch f.logFormat {
+	switch f.format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
-	return nil, fmt.Errorf("%w: --log-format %q: use text or json", cli.ErrUsage, f.logFormat)
+	return nil, fmt.Errorf("%w: --log-format %q: use text or json", cli.ErrUsage, f.format)
 }
 
 // parse turns the flags that decide what is signed into what decides it.

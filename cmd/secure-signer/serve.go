@@ -72,7 +72,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 	if f.dataDir == "" {
 		return fmt.Errorf("%w: serve needs --data-dir; make one with: secure-signer init", cli.ErrUsage)
 	}
-	log, err := f.logger(stderr)
+	log, err := f.log.logger(stderr)
 	if err != nil {
 		return err
 	}
