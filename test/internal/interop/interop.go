@@ -65,6 +65,9 @@ func Keys(n int) []Key {
 // Hex is the public key as every API writes it.
 func (k Key) Hex() string { return "0x" + hex.EncodeToString(k.Public[:]) }
 
+// Secret is the secret key, which everybody knows, big-endian.
+func (k Key) Secret() [32]byte { return k.secret }
+
 // Sign signs a root, whatever it is.
 func (k Key) Sign(root [32]byte) [96]byte {
 	return blsu.Sign(&k.signer, root[:]).Serialize()
