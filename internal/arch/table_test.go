@@ -67,7 +67,9 @@ var table = map[string]rule{
 	// Trusted hardware, which makes the evidence.
 	"tee":         {ours: []string{"attest"}},
 	"tee/teetest": {ours: []string{"tee", "attest"}, outside: []string{goCmp}},
-	"tee/gramine": {ours: []string{"tee", "attest"}},
+	"tee/gramine": {ours: []string{"tee", "attest", "internal/devfile"}},
+	"tee/tsm":     {ours: []string{"tee", "attest", "internal/devfile"}},
+	"tee/nitro":   {ours: []string{"tee", "attest"}, outside: []string{cborLib}},
 	"tee/dev":     {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
 	"tee/tpm":     {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},
 
@@ -100,6 +102,7 @@ var table = map[string]rule{
 	"internal/cli":               {ours: []string{"internal/config"}, outside: []string{cobra}},
 	"internal/config":            {outside: []string{cobra, pflag, goYAML, xTerm}},
 	"internal/datadir":           {ours: []string{"eth2", "internal/durable"}, outside: []string{goYAML}},
+	"internal/devfile":           {},
 	"internal/durable":           {},
 	"internal/forge":             {ours: []string{"attest"}, outside: []string{cborLib}},
 	"internal/httpjson":          {outside: []string{goJSON}},

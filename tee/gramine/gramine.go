@@ -31,12 +31,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/internal/devfile"
 	"github.com/secure-signer/secure-signer/tee"
 )
 
@@ -85,7 +84,9 @@ const keySize = 16
 // the enclave seals, Gramine's encrypted files perhaps included: the label
 // separates.
 func (p *Platform) SealKey(ctx context.Context, label string) ([]byte, error) {
-	key, err := tee.Take(ctx, p.turn, func() ([]byte, error) { return read(filepath.Join(p.dir, "keys", "_sgx_mrenclave")) })
+	key, err := tee.Take(ctx, p.turn, func() ([]byte, error) {
+		return devfile.Read(filepath.Join(p.dir, "keys", "_sgx_mrenclave"), attest.MaxEvidence)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the enclave's key: %w", advise(err))
 	}
@@ -99,10 +100,10 @@ func (p *Platform) SealKey(ctx context.Context, label string) ([]byte, error) {
 // quote returns a quote that binds the report data, and the report in it.
 func (p *Platform) quote(ctx context.Context, rd attest.ReportData) ([]byte, report, error) {
 	quote, err := tee.Take(ctx, p.turn, func() ([]byte, error) {
-		if err := write(filepath.Join(p.dir, "user_report_data"), rd[:]); err != nil {
+		if err := devfile.Write(filepath.Join(p.dir, "user_report_data"), rd[:]); err != nil {
 			return nil, err
 		}
-		return read(filepath.Join(p.dir, "quote"))
+		return devfile.Read(filepath.Join(p.dir, "quote"), attest.MaxEvidence)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("get an SGX quote: %w", advise(err))
@@ -123,29 +124,6 @@ func advise(err error) error {
 		return fmt.Errorf(`%w: run this program by gramine-sgx, with sgx.remote_attestation = "dcap" in its manifest`, err)
 	}
 	return fmt.Errorf("%w: see that the host's quoting service (aesmd or qgsd) runs and knows this machine", err)
-}
-
-// write writes into a file that must be there, at once.
-func write(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, attest.MaxEvidence+1))
-	if err == nil && len(data) > attest.MaxEvidence {
-		err = fmt.Errorf("%s has more than %d bytes", path, attest.MaxEvidence)
-	}
-	return data, err
 }
 
 // A report is what a quote is about.
