@@ -107,10 +107,10 @@ func TestHealthcheck(t *testing.T) {
 		status int
 		down   []string
 	}{
-		"well":          {func(*rig) {}, 200, nil},
-		"loading":       {func(r *rig) { r.ready.Store(false) }, 503, []string{"keys-check"}},
-		"no store":      {func(r *rig) { r.cfg.StoreErr = func() error { return broken } }, 503, []string{"slashing-protection-db-health-check"}},
-		"shutting down": {func(r *rig) { r.ShutDown() }, 503, []string{"default-check"}},
+		"well":                   {func(*rig) {}, 200, nil},
+		"loading":                {func(r *rig) { r.ready.Store(false) }, 503, []string{"keys-check"}},
+		"no store":               {func(r *rig) { r.cfg.StoreErr = func() error { return broken } }, 503, []string{"slashing-protection-db-health-check"}},
+		"shutting down":          {func(r *rig) { r.ShutDown() }, 503, []string{"default-check"}},
 		"what is needed is down": {func(r *rig) { r.cfg.Needed = func() []Check { return []Check{{ID: "horizon-check"}} } }, 503, []string{"horizon-check"}},
 		"one bad key file": {func(r *rig) {
 			r.cfg.Further = func() []Check { return []Check{{ID: "keys-check/vault", Data: map[string]any{"error-count": 1}}} }
