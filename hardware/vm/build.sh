@@ -23,7 +23,7 @@ for tool in go cpio xz objcopy; do
 	command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install golang cpio xz-utils binutils" >&2 && exit 1; }
 done
 signer=${SIGNER:-dist/secure-signer}
-kernel=${KERNEL:-$(ls -v /boot/vmlinuz-* 2>/dev/null | tail -n 1)}
+kernel=${KERNEL:-$(find /boot -name 'vmlinuz-*' 2>/dev/null | sort -V | tail -n 1)}
 modules=${MODULES:-/lib/modules/${kernel#*vmlinuz-}}
 stub=${STUB:-/usr/lib/systemd/boot/efi/linuxx64.efi.stub}
 [ -f "$signer" ] || { echo "$signer is missing: make release" >&2 && exit 1; }
