@@ -57,13 +57,16 @@ func (r Release) isZero() bool { return r.Threshold == 0 && len(r.Keys) == 0 }
 const bindingDomain = "secure-signer binding v1"
 
 // Hash stands for the chain, the keepers and the release keys, for what seals the
-// vault: SHA-256 over domain, genesis validators root, kind and identity of the
-// sealing key's keeper and of the horizon, the threshold and the keys in ascending
+// vault: SHA-256 over domain, genesis validators root, slots in an epoch, kind and
+// identity of the sealing key's keeper and of the horizon, the threshold and the keys in ascending
 // order, each preceded by its length as 8 bytes, big-endian. The platform is not in
 // it: each seals with a key of its own.
-func (b Binding) Hash(genesis eth2.Root) [32]byte {
+//
+// The length of an epoch is in it because a horizon owns epochs, and blocks have
+// slots: who could change it could have a slot signed in two epochs.
+func (b Binding) Hash(genesis eth2.Root, slotsPerEpoch uint64) [32]byte {
 	parts := [][]byte{
-		[]byte(bindingDomain), genesis[:],
+		[]byte(bindingDomain), genesis[:], binary.BigEndian.AppendUint64(nil, slotsPerEpoch),
 		[]byte(b.Sealing.Kind), b.Sealing.Identity,
 		[]byte(b.Horizon.Kind), b.Horizon.Identity,
 		binary.BigEndian.AppendUint64(nil, uint64(b.Release.Threshold)),

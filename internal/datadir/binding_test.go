@@ -34,12 +34,12 @@ func TestTheHashOfABindingIsForEver(t *testing.T) {
 		binding datadir.Binding
 		want    string
 	}{
-		{"bound to everything", bound(), "b63c8cfdea9c46aea2e2f0a9f281fdaa1a984e3ba410aa03e7c740b7dd5dfd8a"},
-		{"bound to nothing", datadir.Binding{}, "07772b641df9cca5a41064c60427ece22ce57cca2fcb9ba9041601a875161f9f"},
+		{"bound to everything", bound(), "7838d3d019fcf984dc5d11bc4913dc5f3214cac090c8276da5432209571ae01a"},
+		{"bound to nothing", datadir.Binding{}, "1bd326f4d0793265bee57216605de769c36195dfc7b13f2351109dddd107de0c"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			hash := test.binding.Hash(eth2.Root{0: 0xab, 31: 1})
+			hash := test.binding.Hash(eth2.Root{0: 0xab, 31: 1}, 32)
 			if got := hex.EncodeToString(hash[:]); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
@@ -49,14 +49,15 @@ func TestTheHashOfABindingIsForEver(t *testing.T) {
 
 func TestTheHashTellsEveryChange(t *testing.T) {
 	root := eth2.Root{0: 0xab}
-	want := bound().Hash(root)
+	want := bound().Hash(root, 32)
 	change := func(edit func(*datadir.Binding)) [32]byte {
 		b := bound()
 		edit(&b)
-		return b.Hash(root)
+		return b.Hash(root, 32)
 	}
 	for name, got := range map[string][32]byte{
-		"another chain":       bound().Hash(eth2.Root{0: 0xac}),
+		"another chain":       bound().Hash(eth2.Root{0: 0xac}, 32),
+		"shorter epochs":      bound().Hash(root, 16),
 		"no horizon":          change(func(b *datadir.Binding) { b.Horizon = datadir.Keeper{} }),
 		"another horizon":     change(func(b *datadir.Binding) { b.Horizon.Identity = []byte(`{"ek":"0x00fe","base":12}`) }),
 		"another key keeper":  change(func(b *datadir.Binding) { b.Sealing.Identity = []byte(`{"key":"0x13"}`) }),

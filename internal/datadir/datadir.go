@@ -59,7 +59,9 @@ type Settings struct {
 
 // Hash stands for all of it that must not change behind the back of what seals
 // the vault.
-func (s Settings) Hash() [32]byte { return s.Binding.Hash(s.Network.GenesisValidatorsRoot) }
+func (s Settings) Hash() [32]byte {
+	return s.Binding.Hash(s.Network.GenesisValidatorsRoot, s.Network.SlotsPerEpoch())
+}
 
 // A Folder is a data folder that was opened.
 type Folder struct {
