@@ -145,19 +145,24 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if d.horizon, err = openHorizon(ctx, d.dir, d.vault, d.journal, f.horizon, log); err != nil {
 		return nil, err
 	}
-	if d.horizon != nil {
-		guardConfig.Epochs = d.horizon
-	}
-	guardConfig.Network = d.network
-	guardConfig.Now = time.Now
-	guardConfig.HighWatermark = slashing.StopAt(d.network, f.stopEpoch.value, f.stopSlot.value)
-	d.guard = slashing.New(d.journal, guardConfig)
+	d.guard = f.guard(d, guardConfig)
 	if err := d.settle(); err != nil {
 		return nil, err
 	}
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
+}
+
+// guard returns what decides on every block and vote.
+func (f serveFlags) guard(d *daemon, c slashing.Config) *slashing.Guard {
+	c.Network = d.network
+	c.Now = time.Now
+	c.HighWatermark = slashing.StopAt(d.network, f.stopEpoch.value, f.stopSlot.value)
+	if d.horizon != nil {
+		c.Epochs = d.horizon
+	}
+	return slashing.New(d.journal, c)
 }
 
 // checkClock refuses a clock that is certainly wrong, as after its battery died:
