@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/secure-signer/secure-signer/record"
@@ -63,7 +64,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	held, err := s.offer(ctx, asked)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
-		http.Error(w, fmt.Sprintf("this witness does not know the signer %x: its operator lets it in by: secure-signer witness enrol", asked.signer), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("this witness does not know the signer %x: its operator lets it in by: secure-signer witness enrol --signer 0x%[1]x", asked.signer), http.StatusForbidden)
 	case err != nil:
 		s.Log.Error("a request was not answered", "signer", shown(asked.signer[:]), "counter", asked.counter.String(), "error", err)
 		http.Error(w, "this witness cannot write: its operator finds the reason in its log", http.StatusServiceUnavailable)
@@ -136,6 +137,28 @@ func Enrol(ctx context.Context, store record.Store, signer ed25519.PublicKey) er
 	return nil
 }
 
+// Signers returns those that are enrolled.
+func Signers(ctx context.Context, store record.Store) ([]ed25519.PublicKey, error) {
+	var signers []ed25519.PublicKey
+	for entry, err := range store.List(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list the signers: %w", err)
+		}
+		digits, ok := strings.CutPrefix(string(entry.Key), recordPrefix(epochs))
+		if !ok {
+			continue
+		}
+		signer, err := ParseKey(digits)
+		if err != nil {
+			return nil, fmt.Errorf("list the signers: %w", err)
+		}
+		signers = append(signers, signer)
+	}
+	return signers, nil
+}
+
+func recordPrefix(c counter) string { return c.String() + "/" }
+
 func recordKey(c counter, signer ed25519.PublicKey) record.Key {
-	return record.Key(fmt.Sprintf("%s/%x", c, []byte(signer)))
+	return record.Key(fmt.Sprintf("%s%x", recordPrefix(c), []byte(signer)))
 }
