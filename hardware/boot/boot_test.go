@@ -123,42 +123,46 @@ func (p parent) dial(port uint32) (io.ReadCloser, error) {
 
 func TestWhatTheParentHandsIn(t *testing.T) {
 	for _, tt := range []struct {
-		name     string
-		parent   parent
-		restored string
-		token    string
-		failed   bool
+		name   string
+		parent parent
+		made   string // how the folder was made, and of what
+		token  string
+		failed bool
 	}{
-		{"a backup and a token", parent{backupPort: "the backup", tokenPort: "the token"}, "the backup", "the token", false},
-		{"a backup alone keeps the token that restore made", parent{backupPort: "the backup", tokenPort: ""}, "the backup", "made", false},
-		{"nothing, the first time", parent{backupPort: ""}, "", "", false},
+		{"a backup and a token", parent{backupPort: "the backup", tokenPort: "the token"}, "restore the backup", "the token", false},
+		{"a backup alone keeps the token that was made", parent{backupPort: "the backup", tokenPort: ""}, "restore the backup", "made", false},
+		{"a token alone, the first time", parent{backupPort: "", tokenPort: "the token"}, "init", "the token", false},
 		{"no parent", parent{}, "", "", true},
-		{"a backup that is none", parent{backupPort: "damaged", tokenPort: "the token"}, "damaged", "made", true},
-		{"too long a token", parent{backupPort: "the backup", tokenPort: strings.Repeat("x", maxToken+1)}, "the backup", "made", true},
+		{"a parent that goes away", parent{backupPort: "the backup"}, "restore the backup", "made", true},
+		{"a backup that is none", parent{backupPort: "damaged", tokenPort: "the token"}, "restore damaged", "made", true},
+		{"too long a token", parent{backupPort: "the backup", tokenPort: strings.Repeat("x", maxToken+1)}, "restore the backup", "made", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, restored := t.TempDir(), ""
+			dir, made := t.TempDir(), ""
 			token := filepath.Join(dir, "signer", "api-token.txt")
-			err := takeIn(tt.parent.dial, func(backup string) error {
-				b, err := os.ReadFile(backup)
-				if err != nil {
-					t.Fatal(err)
+			err := takeIn(tt.parent.dial, func(args ...string) error {
+				made = args[0]
+				if len(args) == 2 {
+					b, err := os.ReadFile(args[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					made += " " + string(b)
 				}
-				restored = string(b)
 				if err := os.Mkdir(filepath.Dir(token), 0o700); err != nil {
 					t.Fatal(err)
 				}
 				if err := os.WriteFile(token, []byte("made"), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if restored == "damaged" {
+				if strings.Contains(made, "damaged") {
 					return errors.New("no backup")
 				}
 				return nil
 			}, dir)
 			got, _ := os.ReadFile(token)
-			if (err != nil) != tt.failed || restored != tt.restored || string(got) != tt.token {
-				t.Errorf("error %v, restored %q, token %q", err, restored, got)
+			if (err != nil) != tt.failed || made != tt.made || string(got) != tt.token {
+				t.Errorf("error %v, made by %q, token %q", err, made, got)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ const (
 	lastOut     = 9025
 
 	backupPort = 9003 // where the parent hands in a backup, or closes at once
-	tokenPort  = 9004 // and the token of the keymanager and management APIs, which only it could read otherwise
+	tokenPort  = 9004 // and the token of the keymanager and management APIs, which is not to be read from outside
 )
 
 // What a parent can hand in, in bytes.
@@ -61,40 +61,41 @@ func prepareEnclave() error {
 	}
 	return takeIn(
 		func(port uint32) (io.ReadCloser, error) { return dialVsock(parentCID, port) },
-		func(backup string) error {
-			restore := exec.Command(signerPath, "restore", backup, "--data-dir", dataFolder, "--config", settingsPath)
-			restore.Stdout, restore.Stderr, restore.Env = os.Stdout, os.Stderr, []string{}
-			return restore.Run()
+		func(args ...string) error {
+			signer := exec.Command(signerPath, append(args, "--data-dir", dataFolder, "--config", settingsPath)...)
+			signer.Stdout, signer.Stderr, signer.Env = os.Stdout, os.Stderr, []string{}
+			return signer.Run()
 		},
 		dataMount,
 	)
 }
 
-// takeIn restores the backup that the parent hands in; whether it is the latest, the
-// horizon tells. Where the parent has none the signer begins empty. A parent that
+// takeIn makes the data folder of the backup that the parent hands in, or a new one
+// if it has none; whether the backup is the latest, the horizon tells. A parent that
 // does not answer, or breaks off what it sends, stops the start.
-func takeIn(dial func(port uint32) (io.ReadCloser, error), restore func(backup string) error, dir string) error {
-	backup := filepath.Join(dir, "backup")
+func takeIn(dial func(port uint32) (io.ReadCloser, error), signer func(args ...string) error, dir string) error {
+	backup, token := filepath.Join(dir, "backup"), filepath.Join(dir, "token")
 	n, err := receive(dial, backupPort, backup, maxBackup)
 	if err != nil {
 		return fmt.Errorf("take the backup from the parent: %w", err)
 	}
 	if n == 0 {
-		return os.Remove(backup)
+		err = signer("init")
+	} else {
+		err = signer("restore", backup)
 	}
-	if err := restore(backup); err != nil {
-		return fmt.Errorf("restore the backup that the parent handed in: %w", err)
+	if err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
 	}
 	if err := os.Remove(backup); err != nil {
 		return err
 	}
-	token := filepath.Join(dir, "token")
 	n, err = receive(dial, tokenPort, token, maxToken)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("take the token from the parent: %w", err)
-	}
-	if n == 0 {
-		return os.Remove(token)
+	case n == 0:
+		return os.Remove(token) // nobody outside knows the one that was made
 	}
 	return os.Rename(token, filepath.Join(dir, "signer", "api-token.txt"))
 }
