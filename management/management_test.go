@@ -36,6 +36,7 @@ type testSigner struct {
 	guard   *slashing.Guard
 	store   *store
 	down    error // what StoreErr returns
+	horizon *Horizon
 }
 
 // A store is a record.Store that fails once it has room for no more records, or
@@ -128,6 +129,7 @@ func newSignerThat(t testing.TB, config slashing.Config) *testSigner {
 		Log:      slog.New(slog.DiscardHandler),
 		StoreErr: func() error { return s.down },
 		Head:     func() (uint64, [32]byte) { return 1 << 63, [32]byte{0xab} },
+		Horizon:  func() *Horizon { return s.horizon },
 		Platform: Platform{Kind: "dev", Measurement: "measurement ab", Lacks: []string{"everything"}},
 	})
 	return s
@@ -227,6 +229,16 @@ func TestStatus(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
+	}
+
+	first, last, floor := eth2.Epoch(10), eth2.Epoch(1<<63), eth2.Epoch(0)
+	s.horizon = &Horizon{Kind: "tpm", Keeper: "TPM 00", Owned: true, First: &first, Last: &last, SourceFloor: &floor, Error: "no answer"}
+	wantHorizon := object{
+		"kind": "tpm", "keeper": "TPM 00", "owned": true, "first_epoch": "10", "last_epoch": "9223372036854775808",
+		"source_floor": "0", "error": "no answer",
+	}
+	if diff := cmp.Diff(wantHorizon, status()["horizon"]); diff != "" {
+		t.Errorf("horizon (-want +got):\n%s", diff)
 	}
 
 	s.down = errFull
