@@ -209,7 +209,7 @@ func TestAKeyWhoseHistoryIsNotDurableDoesNotSign(t *testing.T) {
 	a, _ := w.ask(attest.Nonce{1})
 	sk := newKey(t)
 	req := w.sealFor(a, sk, History{SlashingProtection: w.interchange(sk.PublicKey(), w.Network.GenesisValidatorsRoot)})
-	w.store.down = true
+	w.store.failures = 1 // the next write would succeed
 	got := w.post(RouteImport, req)
 	if got.status != http.StatusServiceUnavailable || got.reason() != reasonStoreUnavailable || w.serves(sk.PublicKey()) {
 		t.Errorf("%d %s, in service: %t", got.status, got.body, w.serves(sk.PublicKey()))

@@ -244,24 +244,29 @@ func (v *memoryVault) Delete(_ context.Context, pub bls.PublicKey) error {
 	return nil
 }
 
-// A faultyStore makes nothing durable while it is down.
+// A faultyStore does not make durable what it is asked for next, so many times.
 type faultyStore struct {
 	record.Store
-	down bool
+	failures int
 }
 
-var errDown = errors.New("the disk is full")
+var errFull = errors.New("the disk is full")
+
+func (s *faultyStore) fails() bool {
+	s.failures--
+	return s.failures >= 0
+}
 
 func (s *faultyStore) Create(ctx context.Context, key record.Key, value []byte) error {
-	if s.down {
-		return errDown
+	if s.fails() {
+		return errFull
 	}
 	return s.Store.Create(ctx, key, value)
 }
 
 func (s *faultyStore) Replace(ctx context.Context, key record.Key, old record.Version, value []byte) error {
-	if s.down {
-		return errDown
+	if s.fails() {
+		return errFull
 	}
 	return s.Store.Replace(ctx, key, old, value)
 }

@@ -57,6 +57,7 @@ const (
 	stranger = "stranger" // its receipts are signed by somebody else
 	silent   = "silent"   // its receipts say that it forgot the history
 	snpOld   = "snp"      // genuine evidence of a real machine: not of this connection, and of old firmware
+	hangup   = "hangup"   // it ends the connection that its evidence is bound to
 	sgxOld   = "sgx"      // the same with collateral of 2022
 )
 
@@ -128,7 +129,12 @@ func fakeAPI(mode string, tlsKey []byte) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(attestapi.RouteAttest, api.Attest())
+	mux.HandleFunc(attestapi.RouteAttest, func(w http.ResponseWriter, r *http.Request) {
+		if mode == hangup {
+			w.Header().Set("Connection", "close")
+		}
+		api.Attest().ServeHTTP(w, r)
+	})
 	mux.Handle(attestapi.RouteImport, unfaithful(mode, api.Import()))
 	mux.Handle(attestapi.RouteGenerate, api.Generate())
 	mux.HandleFunc("/eth/v1/keystores", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[]}`) })

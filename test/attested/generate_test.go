@@ -45,7 +45,7 @@ func TestAPoolChecksKeysThatWereMadeInside(t *testing.T) {
 		agreesWithTheOracle(t, d)
 		evidence := filepath.Join(out, "evidence-"+made[n]+".json")
 		v := must(t, "attest", "verify", evidence, "--policy", p.file(t), "--nonce", nonce)
-		for _, want := range []string{made[n], "0x02"+strings.Repeat("00", 30)+"aa", "2048000000000 Gwei", d.DepositDataRoot.String(), "acceptable"} {
+		for _, want := range []string{made[n], "0x02" + strings.Repeat("00", 30) + "aa", "2048000000000 Gwei", d.DepositDataRoot.String(), "acceptable"} {
 			if !strings.Contains(v.stdout, want) {
 				t.Errorf("%s is not in\n%s", want, v.stdout)
 			}

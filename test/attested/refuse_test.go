@@ -225,6 +225,24 @@ func TestASignerWithoutTrustedHardwareOrTLSSaysSo(t *testing.T) {
 	}
 }
 
+// Whoever answers the next connection has proved nothing: there is none.
+func TestNothingIsSentOverAnotherConnectionThanTheOneThatWasProved(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "root")
+	p := policyOf(t, startFake(t, honest, root).url)
+	i := newImporter(t, 0, put(t, "token", []byte("the-token-of-the-signer")))
+	w := startFake(t, hangup, root)
+	r := i.imports(t, w.url, p)
+	if r.code != 1 || !strings.Contains(r.stderr, "the connection that the evidence was bound to has ended") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for what, text := range i.secrets(t) {
+		if strings.Contains(w.learnt(t), text) {
+			t.Errorf("%s reached another connection:\n%q", what, w.learnt(t))
+		}
+	}
+}
+
 // A signer that was accepted, and answers otherwise than one that took the key over.
 func TestAReceiptThatIsNotTheSignersIsNotTakenForOne(t *testing.T) {
 	t.Parallel()
