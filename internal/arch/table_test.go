@@ -88,6 +88,7 @@ var table = map[string]rule{
 	"custody":   {ours: []string{"bls", "slashing", "vault"}},
 
 	// Edges.
+	"handover":   {ours: []string{"attest", "internal/httpjson"}, outside: []string{goJSON}},
 	"attestapi":  {ours: []string{"attest", "bls", "eth2", "slashing", "custody", "internal/httpjson"}, outside: []string{goJSON}},
 	"web3signer": {ours: []string{"bls", "eth2", "signer", "admission", "internal/httpjson"}, outside: []string{goJSON}},
 	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}},
