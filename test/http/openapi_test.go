@@ -86,9 +86,9 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 // routesInSource finds the paths among the strings of the packages that serve.
 func routesInSource(t *testing.T) []string {
 	t.Helper()
-	pattern := regexp.MustCompile(`^(?:[A-Z]+ )?(/(?:api|eth|signer|upcheck|healthcheck|reload|metrics)(?:/[\w/{}]*[\w}])?)$`)
+	pattern := regexp.MustCompile(`^(?:[A-Z]+ )?(/(?:api|attest|eth|import|signer|upcheck|healthcheck|reload|metrics)(?:/[\w/{}]*[\w}])?)$`)
 	found := map[string]bool{}
-	for _, pkg := range []string{"web3signer", "keymanager", "management", "cmd/secure-signer"} {
+	for _, pkg := range []string{"web3signer", "keymanager", "management", "attestapi", "cmd/secure-signer"} {
 		eachString(t, pkg, func(file, text string) {
 			// The client of the same API, and the prefix under which the management API lies.
 			if strings.HasSuffix(file, "client.go") || text == "/signer/v1" {
@@ -216,7 +216,7 @@ type openAnswer struct {
 func ask(t *testing.T, d *daemon.Daemon, c openCase) openAnswer {
 	t.Helper()
 	req := newRequest(t, d, c)
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := anyServer.RoundTrip(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", c.method, req.URL, err)
 	}
@@ -285,12 +285,17 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	d := daemon.Serve(t, f, append(slices.Clone(unbound), "--high-watermark-epoch", "1000000")...)
 	good := token(t, f)
 	seen := map[string]bool{}
-	for _, c := range append(openCases(d, good), everywhere(doc, good)...) {
-		t.Run(c.method+" "+c.route+" "+c.name, func(t *testing.T) {
-			check(t, doc, d, c)
-			seen[fmt.Sprint(c.method, " ", c.route, " ", c.status)] = true
-		})
+	run := func(d *daemon.Daemon, cases []openCase) {
+		for _, c := range cases {
+			t.Run(c.method+" "+c.route+" "+c.name, func(t *testing.T) {
+				check(t, doc, d, c)
+				seen[fmt.Sprint(c.method, " ", c.route, " ", c.status)] = true
+			})
+		}
 	}
+	run(d, append(openCases(d, good), everywhere(doc, good)...))
+	attested, itsToken := serveAttested(t)
+	run(attested, attestedCases(t, attested, itsToken))
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {
 			for status := range operation.Responses.Map() {
@@ -464,6 +469,10 @@ func openCases(d *daemon.Daemon, good string) []openCase {
 		with(managed("what is no key", "GET", one, "", 400, "malformed_request"), func(c *openCase) { shown("0x12")(c); c.malformed = true }),
 
 		managed("a copy", "GET", "/signer/v1/backup", "", 200, ""),
+
+		managed("no trusted hardware", "POST", "/attest", fmt.Sprintf(`{"nonce":%q}`, nonce), 501, "no_platform"),
+		managed("no trusted hardware", "POST", "/import", fmt.Sprintf(`{"import_nonce":%q,"pubkey":%q,"sealed":"AA=="}`, nonce, key.Hex()), 501, "no_platform"),
+		managed("no trusted hardware", "POST", "/attest/keys", generation(32e9), 501, "no_platform"),
 
 		managed("one that is here, one that is not", "DELETE", keys, fmt.Sprintf(`{"pubkeys":[%q,%q]}`, key.Hex(), strings.TrimPrefix(interop.New(2).Hex(), "0x")), 200, ""),
 		managed("no list", "DELETE", keys, `{}`, 400, "malformed_request").malform(),
