@@ -105,9 +105,11 @@ func (c *tool) attestPolicyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.printJSON(policy); err != nil {
+			text, err := json.MarshalIndent(policy, "", "  ") // encoding/json leaves out what says nothing
+			if err != nil {
 				return err
 			}
+			fmt.Fprintf(c.stdout, "%s\n", text)
 			fmt.Fprintln(c.stderr, draftAdvice)
 			if _, err := ch.judge(policy); err != nil {
 				fmt.Fprintf(c.stderr, "warning: no policy should accept this signer, and this one does not: %v\n", err)
@@ -125,7 +127,7 @@ Trust at first sight is no trust. Before you keep it compare
   accept    the measurements with those of a program that you built or that you trust
   roots     with what the maker of the hardware publishes
   settings  with what you want your signer to do, each of them
-Nothing in it was taken on the signer's word alone but the settings, which the hardware binds to the program.`
+The hardware vouches for all of it. Whether it is the hardware and the program that you want, only you can tell.`
 
 // maxDraftAge is how old evidence that bears a time may be under a draft, and how
 // old collateral: what Intel publishes is good for 30 days.
