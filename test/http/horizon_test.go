@@ -221,6 +221,8 @@ func TestWitnessesThatAreAwayKeepNothingElseFromBeingSigned(t *testing.T) {
 	if status, body := health(t, d); status != http.StatusServiceUnavailable || !strings.Contains(body, `"horizon-check","status":"DOWN"`) {
 		t.Errorf("not enrolled yet: %d %s", status, body)
 	}
+	documented := openCase{method: "GET", route: "/signer/v1/status", token: token(t, f), status: http.StatusOK}
+	check(t, openAPI(t), d, documented)
 	if s := stateOf(t, d); !strings.Contains(s.Error, "does not know the signer") || !strings.Contains(s.Error, "witness enrol") {
 		t.Errorf("status does not say what to do: %+v", s)
 	}
@@ -232,6 +234,7 @@ func TestWitnessesThatAreAwayKeepNothingElseFromBeingSigned(t *testing.T) {
 	if status, body := health(t, d); status != http.StatusOK {
 		t.Errorf("with its witnesses: %d %s", status, body)
 	}
+	check(t, openAPI(t), d, documented)
 	w.down.Store(1)
 	now = c.early()
 	mustSign(t, d, key, c.vote(now-1, now, 1))
