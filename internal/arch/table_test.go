@@ -69,6 +69,7 @@ var table = map[string]rule{
 	"tee/teetest": {ours: []string{"tee", "attest"}, outside: []string{goCmp}},
 	"tee/gramine": {ours: []string{"tee", "attest", "internal/devfile"}},
 	"tee/tsm":     {ours: []string{"tee", "attest", "internal/devfile"}},
+	"tee/peer":    {ours: []string{"tee", "attest", "internal/httpjson"}},
 	"tee/nitro":   {ours: []string{"tee", "attest"}, outside: []string{cborLib}},
 	"tee/dev":     {ours: []string{"tee", "attest", "attest/dev"}}, // the statement is made where it is read
 	"tee/tpm":     {ours: []string{"tee", "attest", "attest/tpm", "tpmlink"}, outside: []string{goTPM}},

@@ -103,7 +103,7 @@ func (p *Platform) Identity(ctx context.Context) (tee.Identity, error) {
 
 // SealKey implements tee.Platform.
 func (p *Platform) SealKey(context.Context, string) ([]byte, error) {
-	return nil, fmt.Errorf("nitro enclave: %w: have the key kept elsewhere, with --key-release", tee.ErrNoSealing)
+	return nil, fmt.Errorf("nitro enclave: %w: have the key kept elsewhere, with --key-keeper", tee.ErrNoSealing)
 }
 
 const pcrSize = 48

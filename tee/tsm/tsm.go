@@ -105,7 +105,7 @@ func (p *Platform) SealKey(ctx context.Context, label string) ([]byte, error) {
 	}
 	snp, ok := r.(snpReport)
 	if !ok {
-		return nil, fmt.Errorf("TDX: %w: have the key kept elsewhere, with --key-release", tee.ErrNoSealing)
+		return nil, fmt.Errorf("TDX: %w: have the key kept elsewhere, with --key-keeper", tee.ErrNoSealing)
 	}
 	key, err := tee.Take(ctx, p.turn, p.derivedKey)
 	if err != nil {
