@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,30 +84,39 @@ func TestAClockThatIsWrongClaimsNoYears(t *testing.T) {
 	}
 }
 
-// A box is what keeps a horizon of a test, with fault knobs.
+// A box is what keeps a horizon of a test, with a fault knob.
 type box struct {
 	epochs, stops cell
-	err           error // of every call
+	fault         atomic.Pointer[error] // of every call
+}
+
+func (b *box) err() error {
+	if err := b.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 type cell struct {
 	box *box
-	n   uint64
+	n   atomic.Uint64
 }
 
-func (c *cell) Read(context.Context) (uint64, error) { return c.n, c.box.err }
+func (c *cell) Read(context.Context) (uint64, error) { return c.n.Load(), c.box.err() }
 
 func (c *cell) Increment(context.Context) error {
-	if c.box.err == nil {
-		c.n++
+	err := c.box.err()
+	if err == nil {
+		c.n.Add(1)
 	}
-	return c.box.err
+	return err
 }
 
 // newBox is one in which all until epoch counts as signed in.
 func newBox(epoch uint64) *box {
-	b := &box{epochs: cell{n: epoch}}
+	b := &box{}
 	b.epochs.box, b.stops.box = b, b
+	b.epochs.n.Store(epoch)
 	return b
 }
 
@@ -118,14 +128,18 @@ func (m *lastMemo) Save(_ context.Context, memo rollback.Memo) error {
 	return nil
 }
 
-// start runs one life of a horizon, from that time on.
-func (b *box) start(t *testing.T, network *eth2.Network, memos rollback.Memos) (_ *horizon, stop func(recorded error)) {
-	t.Helper()
-	k := &keeper{
+func (b *box) keeper() *keeper {
+	return &keeper{
 		epochs: rollback.Exclusive(&b.epochs), stops: rollback.Exclusive(&b.stops), about: "a box",
-		prepare: func(context.Context) error { return b.err },
+		prepare: func(context.Context) error { return b.err() },
 		close:   func(context.Context) error { return nil },
 	}
+}
+
+// live runs one life of a horizon, until its end is called with what became of the
+// journal.
+func live(t *testing.T, k *keeper, network *eth2.Network, memos rollback.Memos) (_ *horizon, end func(recorded error)) {
+	t.Helper()
 	h := newHorizon("box", k, network, claimFlags{}, memos, func() [32]byte { return [32]byte{1} }, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	h.begin(ctx)
@@ -151,8 +165,8 @@ func may(t *testing.T, h *horizon, target uint64) error {
 func TestEveryEpochIsOwnedFromItsFirstSlotOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(99)
-		h, stop := b.start(t, horizonChain(time.Now()), &lastMemo{})
-		defer func() { stop(nil) }()
+		h, end := live(t, b.keeper(), horizonChain(time.Now()), &lastMemo{})
+		defer func() { end(nil) }()
 		for epoch := uint64(100); epoch < 110; epoch++ {
 			if err := may(t, h, epoch); err != nil {
 				t.Errorf("in the first slot of epoch %d: %v", epoch, err)
@@ -176,9 +190,10 @@ func TestEveryEpochIsOwnedFromItsFirstSlotOn(t *testing.T) {
 func TestAKeeperThatIsSilentIsAskedUntilItAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(99)
-		b.err = errors.New("no majority of witnesses")
-		h, stop := b.start(t, horizonChain(time.Now()), &lastMemo{})
-		defer func() { stop(nil) }()
+		silence := errors.New("no majority of witnesses")
+		b.fault.Store(&silence)
+		h, end := live(t, b.keeper(), horizonChain(time.Now()), &lastMemo{})
+		defer func() { end(nil) }()
 		h.await(t.Context())
 		if err := may(t, h, 100); !errors.Is(err, rollback.ErrNotOwned) {
 			t.Errorf("a vote: %v", err)
@@ -189,7 +204,7 @@ func TestAKeeperThatIsSilentIsAskedUntilItAnswers(t *testing.T) {
 		if s := h.status(); s.Owned || !strings.Contains(s.Error, "no majority") {
 			t.Errorf("status %+v", s)
 		}
-		b.err = nil
+		b.fault.Store(nil)
 		time.Sleep(retryClaim)
 		synctest.Wait()
 		if err := may(t, h, 100); err != nil {
@@ -199,7 +214,7 @@ func TestAKeeperThatIsSilentIsAskedUntilItAnswers(t *testing.T) {
 			t.Errorf("when it answers: %+v, %+v", c, h.status())
 		}
 
-		b.err = errors.New("no majority of witnesses") // when the next epoch is due
+		b.fault.Store(&silence) // when the next epoch is due
 		time.Sleep(4*time.Second + 500*time.Millisecond)
 		synctest.Wait()
 		if err := may(t, h, 100); err != nil {
@@ -233,16 +248,16 @@ func TestOneLifeAfterAnother(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, memos := newBox(99), &lastMemo{}
 				chain := horizonChain(time.Now())
-				h, stop := b.start(t, chain, memos)
+				h, end := live(t, b.keeper(), chain, memos)
 				if err := may(t, h, 100); err != nil {
 					t.Fatal(err)
 				}
-				stop(test.recorded)
+				end(test.recorded)
 				if test.other {
-					b.epochs.n++
+					b.epochs.n.Add(1)
 				}
-				h, stop = b.start(t, chain, memos)
-				defer func() { stop(nil) }()
+				h, end = live(t, b.keeper(), chain, memos)
+				defer func() { end(nil) }()
 				if err := may(t, h, 100); (err == nil) != test.owned {
 					t.Errorf("a vote of the next life: %v", err)
 				}
@@ -266,27 +281,17 @@ func TestEpochsThatWereMissedAreCaughtUpWith(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBox(20)
-				k := &keeper{
-					epochs: rollback.Exclusive(&b.epochs), stops: rollback.Exclusive(&b.stops),
-					prepare: func(context.Context) error { return nil },
-					close:   func(context.Context) error { return nil },
-				}
+				k := b.keeper()
 				if skips {
-					k.skip = func(_ context.Context, epoch uint64) error { b.epochs.n = epoch; return nil }
+					k.skip = func(_ context.Context, epoch uint64) error { b.epochs.n.Store(epoch); return nil }
 				}
-				h := newHorizon("box", k, horizonChain(time.Now()), claimFlags{}, &lastMemo{}, func() [32]byte { return [32]byte{} }, slog.New(slog.DiscardHandler))
-				ctx, cancel := context.WithCancel(t.Context())
-				h.begin(ctx)
-				synctest.Wait()
+				h, end := live(t, k, horizonChain(time.Now()), &lastMemo{})
+				defer func() { end(nil) }()
 				if err := may(t, h, 100); err != nil {
 					t.Errorf("a vote: %v", err)
 				}
 				if s := h.status(); *s.Last != 100 || (*s.First == 100) != skips {
 					t.Errorf("owned from %d to %d", *s.First, *s.Last)
-				}
-				cancel()
-				if err := h.close(nil); err != nil {
-					t.Error(err)
 				}
 			})
 		})
