@@ -1,12 +1,11 @@
 // Package measure tells from a file alone what hardware will say of it once it
 // runs, so that a policy can name it before anything has run.
 //
-// It takes what can be recomputed from one file without the maker's tools: the
-// SIGSTRUCT of an SGX enclave, the image of a Nitro enclave, and the program
-// itself, which is not measured by itself but is what the others were made of.
-// MRTD of a TDX guest and the launch digest of an SEV-SNP guest depend on the
-// host's firmware and on how many processors it gives: their makers' tools compute
-// them (docs/hardware.md).
+// It takes what can be recomputed without the maker's tools: the SIGSTRUCT of an SGX
+// enclave, the image of a Nitro enclave, the kernel and firmware of an SEV-SNP guest
+// under QEMU, and the program itself, which is not measured by itself but is what the
+// others were made of. Not the registers of a TDX guest: they follow from an event log
+// that the host's firmware writes as it likes (docs/hardware.md).
 //
 // Files are hostile: a parser refuses whatever is not in the one form that the
 // makers' tools write, and never panics.

@@ -29,7 +29,7 @@ func (c *tool) measureCommand() *cobra.Command {
 			"Fails if something speaks against giving it a key.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("%w: measure needs binary, sigstruct or eif", cli.ErrUsage)
+			return fmt.Errorf("%w: measure needs binary, sigstruct, eif or snp", cli.ErrUsage)
 		},
 	}
 	sub := func(use, short string, read func(*os.File) (measure.Report, error)) {
@@ -55,6 +55,39 @@ func (c *tool) measureCommand() *cobra.Command {
 	sub("eif FILE", "The image of a Nitro enclave: PCR0, PCR1, PCR2, and PCR8 if it is signed", func(f *os.File) (measure.Report, error) {
 		return measure.EIF(f)
 	})
+	cmd.AddCommand(c.measureSNPCommand())
+	return cmd
+}
+
+// maxImage is more than the largest kernel or firmware, in bytes.
+const maxImage = 1 << 30
+
+func (c *tool) measureSNPCommand() *cobra.Command {
+	guest := measure.SNPGuest{}
+	var firmware string
+	cmd := &cobra.Command{
+		Use:   "snp IMAGE --firmware FILE",
+		Short: "The image of an SEV-SNP guest: its launch digest under QEMU, with kernel-hashes=on",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if firmware == "" {
+				return fmt.Errorf("%w: snp needs --firmware", cli.ErrUsage)
+			}
+			var err error
+			if guest.Firmware, err = os.ReadFile(firmware); err != nil {
+				return fmt.Errorf("measure: %w", err)
+			}
+			return c.measure(args[0], func(f *os.File) (measure.Report, error) {
+				if guest.Kernel, err = io.ReadAll(io.LimitReader(f, maxImage)); err != nil {
+					return measure.Report{}, err
+				}
+				return guest.Report()
+			})
+		},
+	}
+	cmd.Flags().StringVar(&firmware, "firmware", "", "`file` with the firmware, edk2's OvmfPkg/AmdSev")
+	cmd.Flags().IntVar(&guest.Processors, "processors", 1, "how `many` the guest has (QEMU's -smp)")
+	cmd.Flags().StringVar(&guest.Model, "model", "EPYC-v4", "their `model` (QEMU's -cpu)")
 	return cmd
 }
 
