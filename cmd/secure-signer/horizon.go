@@ -33,6 +33,7 @@ type horizon struct {
 	owner  atomic.Pointer[rollback.Owner] // nil until Start has succeeded
 	looked chan struct{}                  // closed once the keeper was asked for the first time
 	ended  chan struct{}                  // closed once run has returned; nil before it is called
+	said   time.Time                      // run's own: when the log last told of an error
 
 	mu              sync.Mutex // guards what follows
 	err             error      // why what is due is not claimed
@@ -133,6 +134,7 @@ func (h *horizon) run(ctx context.Context) {
 
 const (
 	retryClaim   = 3 * time.Second
+	sayAgain     = 5 * time.Minute
 	keeperTime   = time.Minute      // for one claim, however busy the keeper is
 	firstAnswer  = 10 * time.Second // that the signer waits for the keeper before it says that it is ready
 	lastStopTime = 30 * time.Second
@@ -243,14 +245,16 @@ func (h *horizon) count(err error) {
 	}
 }
 
-// note keeps why nothing is claimed, and says it when it changes.
+// note keeps why nothing is claimed, and says it: when that begins, now and then
+// while it lasts, and when it ends.
 func (h *horizon) note(err error) {
 	h.mu.Lock()
 	before := h.err
 	h.err = err
 	h.mu.Unlock()
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
+	case err != nil && (before == nil || time.Since(h.said) >= sayAgain):
+		h.said = time.Now()
 		h.log.Error("horizon: no epoch is claimed", "error", err)
 	case err == nil && before != nil:
 		h.log.Info("horizon: epochs are claimed again", "claimed", h.lastClaimed())
