@@ -44,7 +44,7 @@ type Platform struct {
 // A Horizon says in which epochs this signer may sign blocks and votes, of all
 // copies of it. Absent: in all, and nothing keeps copies from signing, too.
 type Horizon struct {
-	Kind        string      `json:"kind"`                  // tpm or witness
+	Kind        string      `json:"kind"`                  // tpm, tpm-unverified or witness
 	Keeper      string      `json:"keeper"`                // which one, for people
 	Owned       bool        `json:"owned"`                 // the present epoch is
 	First       *eth2.Epoch `json:"first_epoch,omitzero"`  // that it owns; absent if it owns none

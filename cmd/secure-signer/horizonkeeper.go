@@ -28,10 +28,12 @@ import (
 )
 
 // The kinds of horizon, as --horizon and config.yaml call them. In a Binding none
-// is the empty string.
+// is the empty string, and a TPM that nobody has vouched for never passes for one:
+// whoever reads the kind alone, in evidence or a status, must see it.
 const (
 	horizonNone    = "none"
 	horizonTPM     = "tpm"
+	horizonAnyTPM  = "tpm-unverified"
 	horizonWitness = "witness"
 )
 
@@ -118,10 +120,12 @@ func (f horizonFlags) createTPM(ctx context.Context, last eth2.Epoch) (made made
 		}
 		return errors.Join(tpm.Remove(context.WithoutCancel(ctx), link, id, owner), link.Close())
 	}
+	kind := horizonTPM
 	if !endorsement.Verified() {
+		kind = horizonAnyTPM
 		made.next = "the TPM is not verified: it may be a program of the machine's owner, and then protects from nothing"
 	}
-	made.Keeper, err = identified(horizonTPM, id)
+	made.Keeper, err = identified(kind, id)
 	return made, err
 }
 
@@ -217,8 +221,8 @@ func openKeeper(ctx context.Context, d datadir.Folder, v *vault.Vault, path stri
 		return nil, fmt.Errorf("the secret of the horizon: %w", err)
 	}
 	switch bound.Kind {
-	case horizonTPM:
-		return openTPM(ctx, bound.Identity, secret, path)
+	case horizonTPM, horizonAnyTPM:
+		return openTPM(ctx, bound, secret, path)
 	case horizonWitness:
 		return openWitness(bound.Identity, secret)
 	}
@@ -227,10 +231,13 @@ func openKeeper(ctx context.Context, d datadir.Folder, v *vault.Vault, path stri
 
 const newHorizonAdvice = "go on with a new horizon from a backup: secure-signer restore BACKUP --data-dir NEW --horizon tpm|witness …"
 
-func openTPM(ctx context.Context, identity, secret []byte, path string) (*keeper, error) {
+func openTPM(ctx context.Context, bound datadir.Keeper, secret []byte, path string) (*keeper, error) {
 	var id tpm.Identity
-	if err := decodeIdentity(identity, &id); err != nil {
+	if err := decodeIdentity(bound.Identity, &id); err != nil {
 		return nil, err
+	}
+	if id.TPM.Verified() != (bound.Kind == horizonTPM) {
+		return nil, fmt.Errorf("config.yaml calls its horizon %s, and that is not what its identity says: put back the one of this folder", bound.Kind)
 	}
 	link, err := tpmlink.Open(ctx, path)
 	if err != nil {
