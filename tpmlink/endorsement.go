@@ -8,14 +8,13 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
-
-	"encoding/pem"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -57,8 +56,8 @@ type Trust struct {
 	// roots, the others only links between. See LoadRoots.
 	Roots []*x509.Certificate
 
-	// Certificate is that of the endorsement key, in DER, for a TPM that does not
-	// store its own. Some makers keep it on their website.
+	// Certificate is that of the endorsement key, in PEM or DER, for a TPM that does
+	// not store its own. Some makers keep it on their website.
 	Certificate []byte
 
 	// Unverified takes any TPM, certified or not, and asks for no certificate: for
@@ -175,16 +174,16 @@ func fingerprint(c *x509.Certificate) string {
 // is made by. Nothing of it is true before verify.
 func certificate(t transport.TPM, given []byte) (template, *x509.Certificate, error) {
 	if len(given) > 0 {
-		cert, err := x509.ParseCertificate(given)
+		certs, err := parseCertificates(given)
 		if err != nil {
 			return template{}, nil, fmt.Errorf("certificate of the endorsement key: %w", err)
 		}
 		for _, template := range templates() {
-			if template.fits(cert) {
-				return template, cert, nil
+			if len(certs) == 1 && template.fits(certs[0]) {
+				return template, certs[0], nil
 			}
 		}
-		return template{}, nil, errors.New("certificate of the endorsement key: it is of none of the keys that are used here: RSA of 2048 bits, ECC P-256 and P-384")
+		return template{}, nil, errors.New("certificate of the endorsement key: want one, of a key that is used here: RSA of 2048 bits, ECC P-256 or P-384")
 	}
 	for _, template := range templates() {
 		der, err := readNV(t, template.index)

@@ -1,6 +1,7 @@
 package tpmlink_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +170,9 @@ func testTemplates(t *testing.T, m *tpmtest.TPM) {
 	for want, trust := range map[string]tpmlink.Trust{
 		"ecc-p384": {Roots: roots}, // swtpm's is stored, and preferred to the one of RSA
 		"rsa-2048": {Roots: roots, Certificate: stored(t, link, 0x01c00002)},
-		"ecc-p256": {Roots: []*x509.Certificate{mine.cert}, Certificate: mine.certify(t, key(t, link, tpm2.ECCEKTemplate), nil)},
+		"ecc-p256": {Roots: []*x509.Certificate{mine.cert}, Certificate: pem.EncodeToMemory(&pem.Block{
+			Type: "CERTIFICATE", Bytes: mine.certify(t, key(t, link, tpm2.ECCEKTemplate), nil),
+		})},
 	} {
 		t.Run(want, func(t *testing.T) {
 			e, err := link.Endorse(t.Context(), trust)
@@ -205,14 +209,15 @@ func testUntrusted(t *testing.T, m *tpmtest.TPM) {
 		trust tpmlink.Trust
 		want  string
 	}{
-		"without roots":       {tpmlink.Trust{}, "--tpm-ek-roots"},
-		"below another maker": {tpmlink.Trust{Roots: rootsOf(t, stranger)}, "from the maker of your TPM"},
-		"below a namesake":    {tpmlink.Trust{Roots: []*x509.Certificate{other.cert}, Certificate: mine.certify(t, public, nil)}, "from the maker of your TPM"},
-		"with another's":      {tpmlink.Trust{Roots: rootsOf(t, stranger), Certificate: stored(t, dial(t, stranger.Path), 0x01c00016)}, "is not the one of its certificate"},
-		"of a key outside":    {tpmlink.Trust{Roots: []*x509.Certificate{mine.cert}, Certificate: mine.certify(t, &strangersKey.PublicKey, nil)}, "is not the one of its certificate"},
-		"that has ended":      {certified(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "expired"},
-		"of a CA":             {certified(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), "is a CA's"},
-		"for signatures":      {certified(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }), "not for the encryption"},
+		"without roots":                  {tpmlink.Trust{}, "--tpm-ek-roots"},
+		"below another maker":            {tpmlink.Trust{Roots: rootsOf(t, stranger)}, "from the maker of your TPM"},
+		"below a namesake":               {tpmlink.Trust{Roots: []*x509.Certificate{other.cert}, Certificate: mine.certify(t, public, nil)}, "from the maker of your TPM"},
+		"below a root that is not there": {tpmlink.Trust{Roots: append(links(rootsOf(t, m)), mine.cert)}, "from the maker of your TPM"},
+		"with another's":                 {tpmlink.Trust{Roots: rootsOf(t, stranger), Certificate: stored(t, dial(t, stranger.Path), 0x01c00016)}, "is not the one of its certificate"},
+		"of a key outside":               {tpmlink.Trust{Roots: []*x509.Certificate{mine.cert}, Certificate: mine.certify(t, &strangersKey.PublicKey, nil)}, "is not the one of its certificate"},
+		"that has ended":                 {certified(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "expired"},
+		"of a CA":                        {certified(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), "is a CA's"},
+		"for signatures":                 {certified(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }), "not for the encryption"},
 		"for web servers": {certified(func(c *x509.Certificate) {
 			c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}), "for another use"},
@@ -237,6 +242,7 @@ func testUntrusted(t *testing.T, m *tpmtest.TPM) {
 	for want, trust := range map[string]tpmlink.Trust{
 		"leave one out":           {Roots: rootsOf(t, m), Unverified: true},
 		"certificate of the endo": {Roots: rootsOf(t, m), Certificate: []byte("junk")},
+		"want one":                {Roots: rootsOf(t, m), Certificate: append(mine.certify(t, public, nil), mine.cert.Raw...)},
 	} {
 		if _, err := link.Endorse(t.Context(), trust); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -265,6 +271,11 @@ func testNoCertificate(t *testing.T, m *tpmtest.TPM) {
 	if !errors.Is(err, tpmlink.ErrUntrusted) || !strings.Contains(err.Error(), "--tpm-ek-cert") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// links are those that did not sign themselves.
+func links(certs []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(certs, func(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) })
 }
 
 func TestTheFolderOfRoots(t *testing.T) {

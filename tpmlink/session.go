@@ -1,6 +1,7 @@
 package tpmlink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -55,9 +56,9 @@ type Session struct {
 }
 
 // NewSession returns a Session for what is protected by that secret. The secret
-// must have no zero byte: go-tpm 0.9.8 cuts it there.
+// must have no zero byte: go-tpm 0.9.8 cuts it there. The Session keeps a copy.
 func (l *Link) NewSession(e Endorsement, auth []byte) *Session {
-	return &Session{link: l, e: e, auth: auth}
+	return &Session{link: l, e: e, auth: bytes.Clone(auth)}
 }
 
 // Do runs one sequence of commands, alone on the link, which may use the session.

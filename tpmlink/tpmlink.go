@@ -103,7 +103,7 @@ func (l *Link) Do(ctx context.Context, sequence func(t transport.TPM) error) err
 		l.conn = conn
 		l.number++
 	}
-	return advise(sequence(&line{ctx: ctx, link: l, number: l.number}))
+	return advise(sequence(&line{ctx: ctx, link: l}))
 }
 
 func (l *Link) hangUp() error {
@@ -160,19 +160,18 @@ const (
 	makeKeyTime = 2 * time.Minute
 )
 
-// A line is one sequence's use of the connection. It ends with it: what was begun
-// on one connection cannot go on over another.
+// A line is one sequence's use of the connection. Once that is given up nothing
+// more goes over it: what was begun on one connection cannot go on over another.
 type line struct {
-	ctx    context.Context
-	link   *Link
-	number int
+	ctx  context.Context
+	link *Link
 }
 
 var errHungUp = errors.New("the connection to the TPM was given up")
 
 // Send implements transport.TPM.
 func (s *line) Send(command []byte) ([]byte, error) {
-	if s.link.conn == nil || s.link.number != s.number {
+	if s.link.conn == nil {
 		return nil, errHungUp
 	}
 	limit := commandTime

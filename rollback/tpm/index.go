@@ -160,9 +160,13 @@ type register struct {
 	session *tpmlink.Session
 }
 
-// Read implements rollback.Register.
+// Read implements rollback.Register. If the TPM refuses, it is asked once more,
+// under a new session: one that lay idle from epoch to epoch may have been lost.
 func (r *register) Read(ctx context.Context) (uint64, error) {
 	count, err := r.count(ctx)
+	if refused := tpm2.TPMRC(0); errors.As(err, &refused) {
+		count, err = r.count(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
