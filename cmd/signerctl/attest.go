@@ -30,10 +30,10 @@ func (c *tool) attestCommand() *cobra.Command {
 		Short: "Ask a signer for evidence of trusted hardware, and judge it",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("%w: attest needs verify, fetch or policy", cli.ErrUsage)
+			return fmt.Errorf("%w: attest needs verify, fetch, policy or receipts", cli.ErrUsage)
 		},
 	}
-	cmd.AddCommand(c.attestVerifyCommand(), c.attestFetchCommand(), c.attestPolicyCommand())
+	cmd.AddCommand(c.attestVerifyCommand(), c.attestFetchCommand(), c.attestPolicyCommand(), c.attestReceiptsCommand())
 	return cmd
 }
 
@@ -65,15 +65,20 @@ func (c *tool) attestVerifyCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return c.attestVerify(f, args[0]) },
 	}
+	f.defineTerms(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.policy, "policy", "", "`file` with the policy, in JSON")
-	flags.StringVar(&f.at, "at", "", "`time` to judge for, such as 2026-11-25T12:00:00Z; now if left out")
 	flags.StringVar(&f.reportData, "report-data", "", "the 64 bytes that the evidence must be bound to, in `hex`")
 	flags.StringVar(&f.nonce, "nonce", "", "the nonce of 32 bytes that the evidence was asked for with, in `hex`")
 	flags.StringVar(&f.exporter, "exporter", "", "the exporter value of the TLS connection, in `hex`; with --nonce")
 	flags.StringVar(&f.rawType, "type", "", "the file is no JSON but what the hardware gave, of this `type`: sgx, tdx, snp, nitro, tpm or dev")
 	flags.StringArrayVar(&f.collateral, "collateral", nil, "`name=file` of what belongs to the evidence; with --type, repeatable")
 	return cmd
+}
+
+// defineTerms are the flags of terms.
+func (f *attestFlags) defineTerms(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.policy, "policy", "", "`file` with the policy, in JSON")
+	cmd.Flags().StringVar(&f.at, "at", "", "`time` to judge for, such as 2026-11-25T12:00:00Z; now if left out")
 }
 
 // A verdict is what was proved and what the policy says of it. Its members are

@@ -134,23 +134,31 @@ func (ch *channel) complete(sent map[string][]byte) map[string][]byte {
 	return sent
 }
 
-// judge accepts the evidence last asked for, and the other end of the connection
-// with it, or says every reason why not.
-func (ch *channel) judge(policy attest.Policy) (attestapi.Document, error) {
-	a := ch.asked
-	result, err := verifiers(policy.Roots).Verify(a.Evidence, time.Now())
+// judge returns what the signer is and states, if the evidence is genuine and the
+// policy accepts it at that time, or else every reason why not.
+func (a asked) judge(policy attest.Policy, at time.Time) (attestapi.Document, error) {
+	result, err := verifiers(policy.Roots).Verify(a.Evidence, at)
 	if err != nil {
 		return attestapi.Document{}, fmt.Errorf("its evidence proves nothing: %w", err)
 	}
 	if err := policy.JudgeClaims(result, a.Evidence.Claims, a.Nonce, a.Exporter, attestapi.StatesReceiptKey); err != nil {
 		return attestapi.Document{}, err
 	}
-	// The exporter value alone ties the evidence to the connection. The certificate is
-	// compared so that a proxy with a certificate of its own is called by its name.
-	if got := ch.state.PeerCertificates[0].RawSubjectPublicKeyInfo; string(got) != string(a.Evidence.Claims.TLSKey) {
-		return attestapi.Document{}, errors.New("the certificate of the connection is not the one that the evidence names: something in between ends TLS")
-	}
 	return attestapi.ReadDocument(a.Evidence.Claims.Config)
+}
+
+// judge accepts the other end of the connection by the evidence last asked for. The
+// exporter value alone ties the two together. The certificate is compared so that a
+// proxy with one of its own is called by its name.
+func (ch *channel) judge(policy attest.Policy) (attestapi.Document, error) {
+	document, err := ch.asked.judge(policy, time.Now())
+	if err != nil {
+		return document, err
+	}
+	if got := ch.state.PeerCertificates[0].RawSubjectPublicKeyInfo; string(got) != string(ch.asked.Evidence.Claims.TLSKey) {
+		return document, errors.New("the certificate of the connection is not the one that the evidence names: something in between ends TLS")
+	}
+	return document, nil
 }
 
 // A trusted is a channel to a signer that a policy has accepted.

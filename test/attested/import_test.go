@@ -134,6 +134,25 @@ func TestAKeyIsImportedIntoAttestedHardwareAndSigns(t *testing.T) {
 		t.Errorf("%+v, %v", receipt, err)
 	}
 
+	if r := must(t, "attest", "receipts", receipts, "--policy", p.file(t)); !strings.Contains(r.stdout, with.key.Hex()) || !strings.Contains(r.stdout, "5 → 6") {
+		t.Errorf("receipts: %s", r.stdout)
+	}
+	changed := bytes.Replace(text, []byte(`\"slot\":\"200\"`), []byte(`\"slot\":\"900\"`), 1)
+	if bytes.Equal(changed, text) {
+		t.Fatalf("no floor of slot 200 in %s", text)
+	}
+	forged := put(t, "receipts.json", changed)
+	for name, r := range map[string]result{
+		"changed":              signerctl(t, "attest", "receipts", forged, "--policy", p.file(t)),
+		"under another policy": signerctl(t, "attest", "receipts", receipts, "--policy", p.setting(t, "network", `"mainnet"`).file(t)),
+		"without a policy":     signerctl(t, "attest", "receipts", receipts),
+		"of another time":      signerctl(t, "attest", "receipts", receipts, "--policy", p.file(t), "--at", "2036-11-25T12:00:00Z"),
+	} {
+		if r.code != 1 || r.stdout != "" {
+			t.Errorf("receipts %s: exit %d\n%s%s", name, r.code, r.stdout, r.stderr)
+		}
+	}
+
 	// Without history a key starts at the clock; a key in service is left as it is.
 	without := newImporter(t, 1, s.tokenFile())
 	if r := without.imports(t, s.URL, p); r.code != 0 || s.votes(t, without.key, 6, 7) != http.StatusPreconditionFailed {

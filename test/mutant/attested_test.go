@@ -55,7 +55,7 @@ var attestedMistakesOutside = []mistake{
 		File: "cmd/signerctl/attested.go", Old: "attestapi.StatesReceiptKey); err != nil {\n", New: "attestapi.StatesReceiptKey); err != nil && false {\n"}}},
 	{"the client takes the exporter value from nowhere", relays, []Edit{{
 		File: "attestapi/evidence.go", Old: "return state.ExportKeyingMaterial(exporterLabel, nonce[:], sha256.Size)", New: "return make([]byte, sha256.Size), nil"}, {
-		File: "cmd/signerctl/attested.go", Old: "string(got) != string(a.Evidence.Claims.TLSKey)", New: "string(got) == \"\""}}},
+		File: "cmd/signerctl/attested.go", Old: "string(got) != string(ch.asked.Evidence.Claims.TLSKey)", New: "string(got) == \"\""}}},
 	{"the client connects anew", endings, []Edit{{
 		File: "cmd/signerctl/attested.go", Old: "\t\t\treturn nil, errEnded\n", New: "\t\t\treturn new(net.Dialer).DialContext(ctx, network, address)\n"}}},
 	{"the client does not look who signed the receipt", strangers, []Edit{{
