@@ -215,6 +215,7 @@ type Options struct {
 	Flags []string // of serve
 	Race  bool     // built with the race detector, which writes to the log
 	Files int      // file descriptors it may have; 0: as many as this process
+	Under []string // a program that becomes the daemon, and its first arguments; none: it is started directly
 }
 
 func (o Options) command(f Folder) (*exec.Cmd, error) {
@@ -227,6 +228,9 @@ func (o Options) command(f Folder) (*exec.Cmd, error) {
 		return nil, err
 	}
 	args := f.ServeArgs(o.Flags...)
+	if len(o.Under) > 0 {
+		return exec.Command(o.Under[0], slices.Concat(o.Under[1:], []string{path}, args)...), nil
+	}
 	if o.Files > 0 {
 		limited := []string{"-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(o.Files), path}
 		return exec.Command("sh", append(limited, args...)...), nil
@@ -275,6 +279,9 @@ func Start(t testing.TB, f Folder, o Options) *Daemon {
 
 // Log is what the daemon has written to its log so far.
 func (d *Daemon) Log() string { return d.log.String() }
+
+// Out is what the daemon has told a person so far.
+func (d *Daemon) Out() string { return d.out.String() }
 
 // PID is its process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
