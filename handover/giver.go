@@ -13,7 +13,7 @@ import (
 // A Giver is the old program's end. All its fields are required.
 type Giver struct {
 	Evidence Evidence
-	Verifier attest.Verifier // of what either end shows
+	Verifier Verifier // of what either end shows
 	Rule     Rule
 	Settings [32]byte // what the secret is sealed under
 
@@ -98,8 +98,8 @@ func (g *Giver) answer(ctx context.Context, o Offer, step Step) (a Answer, err e
 }
 
 // judge verifies evidence and holds it against one end of a step.
-func judge(v attest.Verifier, p attest.Policy, ev attest.Evidence, want attest.ReportData) error {
-	result, err := v.Verify(ev, time.Now())
+func judge(v Verifier, p attest.Policy, ev attest.Evidence, want attest.ReportData) error {
+	result, err := v(p).Verify(ev, time.Now())
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,11 @@ type Answer struct {
 // such a method.
 type Evidence func(ctx context.Context, rd attest.ReportData) (attest.Evidence, error)
 
+// A Verifier returns what verifies the evidence that a policy is about. The policy is
+// one that release managers have signed: kinds of hardware without a root of their own
+// have its roots.
+type Verifier func(attest.Policy) attest.Verifier
+
 const secretSize = 32
 
 // Three domains: what evidence of the new program is bound to, what evidence of the

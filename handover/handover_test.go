@@ -21,7 +21,7 @@ import (
 // A world is one folder, two programs and three release managers of whom two must
 // sign.
 type world struct {
-	verifier attest.Verifier
+	verifier Verifier
 	before   *dev.Platform
 	after    *dev.Platform
 	managers []ed25519.PrivateKey
@@ -51,7 +51,8 @@ func newWorld(t *testing.T) *world {
 		opened.Measurement = attest.Hex(p.measurement)
 		*p.platform = opened
 	}
-	w.verifier = attestdev.Verifier{Roots: []attest.Digest{w.before.Root()}}
+	roots := []attest.Digest{w.before.Root()}
+	w.verifier = func(attest.Policy) attest.Verifier { return attestdev.Verifier{Roots: roots} }
 	var rule Rule
 	for i := range 3 {
 		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, ed25519.SeedSize))

@@ -11,7 +11,7 @@ import (
 // A Taker is the new program's end. All its fields are required.
 type Taker struct {
 	Evidence Evidence
-	Verifier attest.Verifier
+	Verifier Verifier
 	Rule     Rule
 	Settings [32]byte // of the folder that the secret is for
 	Step     Signed

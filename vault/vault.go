@@ -310,6 +310,19 @@ func (v *Vault) DeriveKey(label string) [32]byte {
 	return [32]byte(derived)
 }
 
+// SealKey gives the data key to seal, which keeps no copy, and returns what that
+// returns: for the one who is to open the vault instead of this process.
+func (v *Vault) SealKey(seal func(dataKey []byte) ([]byte, error)) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.key == nil {
+		return nil, ErrClosed
+	}
+	dataKey := *v.key
+	defer clear(dataKey[:])
+	return seal(dataKey[:])
+}
+
 // Close wipes the data key. The Vault returns ErrClosed from then on.
 func (v *Vault) Close() error {
 	v.mu.Lock()

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,7 @@ type Handler struct {
 
 	ready    atomic.Bool
 	shutdown atomic.Bool
+	deciding sync.RWMutex // held for reading by every request from its last look at shutdown until it is decided
 }
 
 // New returns a handler that is not ready yet.
@@ -137,5 +139,11 @@ func (h *Handler) Ready() { h.ready.Store(true) }
 // ShutDown refuses requests to sign from now on. Those in flight are answered:
 // http.Server.Shutdown waits for them.
 func (h *Handler) ShutDown() { h.shutdown.Store(true) }
+
+// Settle returns, after ShutDown, once every request is decided.
+func (h *Handler) Settle() {
+	h.deciding.Lock()
+	defer h.deciding.Unlock()
+}
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

@@ -44,7 +44,7 @@ func (h *Handler) sign(w http.ResponseWriter, r *http.Request) {
 // Web3Signer does: a client's mistake is its own, whichever key it names.
 func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 	if h.shutdown.Load() {
-		return refuse(signer.ReasonShuttingDown, errors.New("the signer is shutting down"))
+		return refuseLate()
 	}
 	body, release, err := h.bodies.read(r)
 	defer release()
@@ -64,6 +64,11 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 	d.key, err = bls.ParsePublicKey(r.PathValue("identifier"))
 	if err != nil {
 		return refuse(signer.ReasonKeyNotFound, fmt.Errorf("the identifier in the path names no key: %w", err))
+	}
+	h.deciding.RLock() // not while the client sends, which may take it long
+	defer h.deciding.RUnlock()
+	if h.shutdown.Load() {
+		return refuseLate()
 	}
 	ctx := r.Context() // ends when the client hangs up
 	class := admission.ClassOf(d.message.Kind())
@@ -103,6 +108,10 @@ func (h *Handler) refuseSigning(err error) *signer.Refusal {
 		return refuse(signer.ReasonLoading, errors.New("keys are still being loaded, and this one is not among those that are"))
 	}
 	return refusal
+}
+
+func refuseLate() *signer.Refusal {
+	return refuse(signer.ReasonShuttingDown, errors.New("the signer is shutting down"))
 }
 
 func refuse(reason signer.Reason, err error) *signer.Refusal {

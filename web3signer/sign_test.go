@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
@@ -133,8 +134,19 @@ func TestWhatIsRecordedIsAnswered(t *testing.T) {
 	}
 	hangUp()
 	r.ShutDown()
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		r.Settle()
+	}()
+	select {
+	case <-settled:
+		t.Error("settled while a request is being decided")
+	case <-time.After(50 * time.Millisecond):
+	}
 	close(guard.finish)
 	<-done
+	<-settled
 	signatureIn(t, w)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/secure-signer/secure-signer/admission"
 	"github.com/secure-signer/secure-signer/attestapi"
+	"github.com/secure-signer/secure-signer/handover"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/internal/telemetry"
@@ -86,24 +87,34 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		reloads.run(keeping, hangup)
 	}()
 
-	cause := d.wait(ctx, failed)
+	cause, retired := d.wait(ctx, failed)
+	close(d.stopped)
 	stopKeeping()
 	<-kept
 	signing.ShutDown()
+	if retired != nil { // before it is answered, so that nobody else can sign when it is
+		signing.Settle()
+		cause = d.close()
+		retired <- cause
+	}
 	drain(servers, d.log)
 	return cause
 }
 
-// wait returns when it is time to stop, and why, if nobody has asked for it.
-func (d *daemon) wait(ctx context.Context, failed <-chan error) error {
+// wait returns when it is time to stop, and why, if nobody has asked for it, or who
+// waits for it.
+func (d *daemon) wait(ctx context.Context, failed <-chan error) (cause error, retired chan<- error) {
 	select {
 	case <-ctx.Done():
 		d.log.Info("stopping: finishing what is in flight")
-		return nil
+		return nil, nil
 	case err := <-failed:
-		return err
+		return err, nil
 	case <-d.journal.Failed():
-		return fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
+		return fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err()), nil
+	case retired := <-d.retiring:
+		d.log.Info("stopping for good: another version takes the folder over")
+		return nil, retired
 	}
 }
 
@@ -184,6 +195,11 @@ func (d *daemon) routes(signing http.Handler, attestation *attestapi.API) http.H
 	mux.Handle(attestapi.RouteAttest, attestation.Attest())
 	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import()))
 	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate()))
+	if d.platform.Platform != nil {
+		handOver := httpjson.RequireToken(token, handover.Handler(d.giver(), d.log))
+		mux.Handle(handover.NonceRoute, handOver)
+		mux.Handle(handover.GiveRoute, handOver)
+	}
 	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started, Platform: d.platform.status(), Horizon: d.horizon.status,

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,7 +40,7 @@ func (f serveFlags) needs(d *daemon) (needs, error) {
 		n.Write = append(n.Write, p.writes(d.platform.name)...)
 		n.Devices = append(n.Devices, p.devices(d.platform.name)...)
 	}
-	if d.platform.name == "tpm" || d.dir.Binding.Horizon.Kind == horizonTPM {
+	if d.platform.name == "tpm" || slices.Contains([]string{horizonTPM, horizonAnyTPM}, d.dir.Binding.Horizon.Kind) {
 		n.reachTPM(f.horizon.tpm.path)
 	}
 	if d.dir.Binding.Horizon.Kind == horizonWitness {
@@ -54,7 +55,7 @@ func (f platformFlags) writes(platform string) []string {
 	case "gramine":
 		return []string{f.gramineDir}
 	case "tsm":
-		return []string{"/sys/kernel/config/tsm"}
+		return []string{f.tsmDir}
 	}
 	return nil
 }
@@ -63,9 +64,9 @@ func (f platformFlags) writes(platform string) []string {
 func (f platformFlags) devices(platform string) []string {
 	switch platform {
 	case "nitro":
-		return []string{"/dev/nsm"}
+		return []string{f.nsmDevice}
 	case "tsm":
-		return []string{"/dev/sev-guest"}
+		return []string{f.sevGuest}
 	}
 	return nil
 }

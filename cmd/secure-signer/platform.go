@@ -16,8 +16,11 @@ import (
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/management"
 	"github.com/secure-signer/secure-signer/tee"
+	"github.com/secure-signer/secure-signer/tee/dev"
 	"github.com/secure-signer/secure-signer/tee/gramine"
+	"github.com/secure-signer/secure-signer/tee/nitro"
 	"github.com/secure-signer/secure-signer/tee/tpm"
+	"github.com/secure-signer/secure-signer/tee/tsm"
 	"github.com/secure-signer/secure-signer/web3signer"
 )
 
@@ -32,6 +35,10 @@ type platformFlags struct {
 	name       string
 	collateral string
 	gramineDir string
+	tsmDir     string
+	sevGuest   string
+	nsmDevice  string
+	keyKeeper  string    // who keeps the sealing key
 	tpm        *tpmFlags // those of the horizon, where the command has one
 	tpmAKChain string
 	tpmPCRs    []int
@@ -44,6 +51,10 @@ func (f *platformFlags) define(flags *pflag.FlagSet, link *tpmFlags) {
 	flags.StringVar(&f.name, "platform", "", "trusted `hardware` that the program runs in and seals by: "+strings.Join(platformNames(), ", ")+"; else what the folder says, and none for a new one")
 	flags.StringVar(&f.collateral, "collateral-dir", "", "`folder` whose files go with the evidence of the hardware, each named as a verifier names it")
 	flags.StringVar(&f.gramineDir, "attestation-dir", gramine.Dir, "`folder` in which Gramine shows an enclave its hardware")
+	flags.StringVar(&f.tsmDir, "tsm-dir", tsm.Dir, "`folder` in which the kernel of a TDX or SEV-SNP machine makes reports")
+	flags.StringVar(&f.sevGuest, "sev-guest-device", tsm.Guest, "`device` that gives a SEV-SNP machine its sealing key")
+	flags.StringVar(&f.nsmDevice, "nsm-device", nitro.Device, "`device` of the security module of a Nitro enclave")
+	flags.StringVar(&f.keyKeeper, "key-keeper", "", "who keeps the sealing key for a new folder on hardware that keeps none (Nitro, TDX): `ADDRESS#KEY`, as keep-keys prints it; for a folder that has one, where it is now")
 	flags.StringVar(&f.tpmAKChain, "tpm-ak-chain", "", "`file` with the certificate of the TPM's attestation key and those above it, in PEM, for --platform tpm")
 	flags.IntSliceVar(&f.tpmPCRs, "tpm-pcrs", tpm.DefaultPCRs(), "`numbers` of the PCRs that --platform tpm seals a new folder to")
 	flags.StringVar(&f.devRoot, "dev-root", "", "`file` with the test root of --platform dev; made if it is missing")
@@ -63,7 +74,8 @@ type platform struct {
 	tee.Platform // nil if it is none
 	name         string
 	identity     tee.Identity
-	horizonless  bool // the folder has no horizon
+	horizonless  bool            // the folder has no horizon
+	devRoots     []attest.Digest // that of dev
 }
 
 // choose returns the name of the platform for a new folder, as a Binding has it.
@@ -128,8 +140,17 @@ func (f platformFlags) open(ctx context.Context, name string, sealing datadir.Ke
 	if err != nil {
 		return platform{}, fmt.Errorf("platform %s: %w", name, err)
 	}
+	var devRoots []attest.Digest
+	if trial, ok := inside.(*dev.Platform); ok {
+		devRoots = []attest.Digest{trial.Root()}
+	}
 	if f.collateral != "" {
 		inside = tee.WithCollateral(inside, f.collateral)
+	}
+	if sealing.Kind == keeperPeer {
+		if inside, err = f.withPeer(inside, sealing); err != nil {
+			return platform{}, fmt.Errorf("platform %s: %w", name, err)
+		}
 	}
 	id, err := inside.Identity(ctx)
 	if err != nil {
@@ -138,7 +159,7 @@ func (f platformFlags) open(ctx context.Context, name string, sealing datadir.Ke
 	if err := trustworthy(id, cli.IsRelease()); err != nil {
 		return platform{}, fmt.Errorf("platform %s: %w", name, err)
 	}
-	return platform{Platform: inside, name: name, identity: id}, nil
+	return platform{Platform: inside, name: name, identity: id, devRoots: devRoots}, nil
 }
 
 // trustworthy refuses, in a release build, to run where hardware only seems to

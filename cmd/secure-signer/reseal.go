@@ -32,11 +32,11 @@ undisturbed, and is started with the new seal the next time. Keys, slashing
 protection, horizon and release keys stay as they are.
 
 It does not make the old seal harmless: whoever has kept a copy of the vault, as the
-owner of the machine may have, opens that copy as before. Keys that must never have
-been outside trusted hardware are made there, or imported there.
+owner of the machine may have, opens that copy as before.
 
-What an enclave or a confidential machine has sealed does not leave it in this way:
-only a version that release keys have signed takes it over (hand-over).`,
+An enclave or a confidential machine (gramine, tsm, nitro) neither gives up nor takes
+in a vault in this way: what its owner could have had, it keeps from nobody. A version
+that release keys have signed takes a folder over (hand-over); keys get in by import.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.reseal(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -65,7 +65,7 @@ func (f resealFlags) reseal(ctx context.Context, stdin io.Reader, stdout, stderr
 		if next.Binding.Sealing, err = f.seal.platform.keeper(ctx, next.Binding.Platform); err != nil {
 			return next.Binding, err
 		}
-		if err := mayLeave(d, next.Binding.Platform); err != nil {
+		if err := mayMove(d, next.Binding.Platform); err != nil {
 			return next.Binding, err
 		}
 		now, err = f.move(ctx, d, next, stdin, stderr)
@@ -82,21 +82,20 @@ Next: secure-signer serve --data-dir %s%s
 	return nil
 }
 
-// mayLeave refuses to take a vault out of hardware whose owner must not have the
-// keys: it is he who runs this command.
-func mayLeave(d datadir.Folder, next string) error {
+// mayMove refuses to take a vault out of hardware whose owner must not have the
+// keys: it is he who runs this command. It refuses as well to bring one in, because
+// the data key stays: whoever had it would read what is imported later.
+func mayMove(d datadir.Folder, next string) error {
 	was := d.Binding.Platform
-	if was == next {
+	switch {
+	case was == next:
 		return fmt.Errorf("%s is sealed by platform %s already", d.Path(), named(was))
-	}
-	if was == "" {
-		return nil
-	}
-	r, err := roomOf(was)
-	if err == nil && r.guards {
+	case guards(was):
 		return fmt.Errorf("%s is sealed by platform %s, to keep the keys from whoever owns the machine: only a version that the release keys have signed takes it over: secure-signer hand-over", d.Path(), was)
+	case guards(next):
+		return fmt.Errorf("what %s holds was open to whoever owns the machine, so that platform %s would keep it from nobody, and new keys neither: make a new folder there, stop this signer for good, and import the keys with their history: secure-signer init --data-dir NEW --platform %s, signerctl slashing export, signerctl keys import", d.Path(), next, next)
 	}
-	return err
+	return nil
 }
 
 // move wraps the vault's data key anew. The vault changes before config.yaml says

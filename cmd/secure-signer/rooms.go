@@ -5,14 +5,20 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
+	"strings"
 
+	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/tee"
 	"github.com/secure-signer/secure-signer/tee/dev"
 	"github.com/secure-signer/secure-signer/tee/gramine"
+	"github.com/secure-signer/secure-signer/tee/nitro"
+	"github.com/secure-signer/secure-signer/tee/peer"
 	"github.com/secure-signer/secure-signer/tee/tpm"
+	"github.com/secure-signer/secure-signer/tee/tsm"
 	"github.com/secure-signer/secure-signer/tpmlink"
 )
 
@@ -30,7 +36,7 @@ type room struct {
 
 	open func(context.Context, platformFlags, datadir.Keeper) (tee.Platform, error)
 
-	guards bool // from whoever owns the machine: what it has sealed he must not take out
+	guards bool // from whoever owns the machine, who must not have what it has sealed
 }
 
 // rooms are all of them, in the order in which they are looked for: a TPM may be
@@ -42,6 +48,22 @@ func rooms() []room {
 			shows: func(f platformFlags) string { return f.gramineDir },
 			open: func(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform, error) {
 				return gramine.New(f.gramineDir), nil
+			},
+			guards: true,
+		},
+		{
+			name:  "nitro",
+			shows: func(f platformFlags) string { return f.nsmDevice },
+			open: func(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform, error) {
+				return nitro.New(f.nsmDevice), nil
+			},
+			guards: true,
+		},
+		{
+			name:  "tsm",
+			shows: func(f platformFlags) string { return f.tsmDir },
+			open: func(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform, error) {
+				return tsm.New(f.tsmDir, f.sevGuest), nil
 			},
 			guards: true,
 		},
@@ -59,6 +81,11 @@ func roomOf(name string) (room, error) {
 	return all[i], nil
 }
 
+// guards tells whether a platform of a Binding guards from whoever owns the machine.
+func guards(name string) bool {
+	return slices.ContainsFunc(rooms(), func(r room) bool { return r.name == name && r.guards })
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -71,10 +98,19 @@ func (f platformFlags) keeper(ctx context.Context, name string) (datadir.Keeper,
 		return datadir.Keeper{}, nil
 	}
 	r, err := roomOf(name)
-	if err != nil || r.keeper == nil {
+	if err != nil {
 		return datadir.Keeper{}, err
 	}
-	k, err := r.keeper(ctx, f)
+	keeper := r.keeper
+	switch {
+	case f.keyKeeper != "" && keeper != nil:
+		return datadir.Keeper{}, fmt.Errorf("%w: --key-keeper: platform %s keeps its own key", cli.ErrUsage, name)
+	case f.keyKeeper != "":
+		keeper = peerKeeper
+	case keeper == nil:
+		return datadir.Keeper{}, nil
+	}
+	k, err := keeper(ctx, f)
 	if err != nil {
 		return k, fmt.Errorf("platform %s: %w", name, err)
 	}
@@ -91,6 +127,39 @@ func openDev(_ context.Context, f platformFlags, _ datadir.Keeper) (tee.Platform
 	}
 	p.Debug = f.devDebug
 	return p, nil
+}
+
+// keeperPeer is another machine that gives the sealing key to whoever proves to be
+// this program.
+const keeperPeer = "peer"
+
+// A sealingPeer is public: whose answers are believed, and where it was.
+type sealingPeer struct {
+	Keeper peer.Address `json:"keeper"`
+}
+
+func peerKeeper(_ context.Context, f platformFlags) (datadir.Keeper, error) {
+	at, err := peer.ParseAddress(f.keyKeeper)
+	if err != nil {
+		return datadir.Keeper{}, fmt.Errorf("%w: --key-keeper: %w", cli.ErrUsage, err)
+	}
+	return identified(keeperPeer, sealingPeer{at})
+}
+
+// withPeer asks the keeper that the folder names, by its key. It may have moved.
+func (f platformFlags) withPeer(p tee.Platform, k datadir.Keeper) (tee.Platform, error) {
+	var id sealingPeer
+	if err := decodeIdentity(k.Identity, &id); err != nil {
+		return nil, err
+	}
+	if f.keyKeeper != "" {
+		at, _, _ := strings.Cut(f.keyKeeper, "#")
+		var err error
+		if id.Keeper.URL, err = peer.ParseURL(at); err != nil {
+			return nil, fmt.Errorf("%w: --key-keeper: %w", cli.ErrUsage, err)
+		}
+	}
+	return tee.WithRelease(p, peer.NewClient(id.Keeper, http.DefaultTransport)), nil
 }
 
 // A sealingTPM is public: which TPM seals, and to what.

@@ -13,6 +13,8 @@ import (
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/tee"
 	"github.com/secure-signer/secure-signer/tee/gramine"
+	"github.com/secure-signer/secure-signer/tee/nitro"
+	"github.com/secure-signer/secure-signer/tee/tsm"
 	"github.com/secure-signer/secure-signer/vault"
 )
 
@@ -81,7 +83,8 @@ func (f sealFlags) flags(bound string) string {
 	if bound == "" {
 		return given("--passphrase-file", f.passphraseFile, "")
 	}
-	return given("--dev-root", f.platform.devRoot, "") + given("--attestation-dir", f.platform.gramineDir, gramine.Dir)
+	return given("--dev-root", f.platform.devRoot, "") + given("--attestation-dir", f.platform.gramineDir, gramine.Dir) +
+		given("--tsm-dir", f.platform.tsmDir, tsm.Dir) + given("--nsm-device", f.platform.nsmDevice, nitro.Device)
 }
 
 func given(flag, value, usual string) string {
@@ -110,7 +113,7 @@ func advise(err error, passphrase string) error {
 	case errors.Is(err, vault.ErrNoPassphrase), errors.Is(err, tee.ErrNotSealed):
 		return fmt.Errorf("%w: if a reseal was cut off, run it again", err)
 	case errors.Is(err, tee.ErrNoSealing):
-		return fmt.Errorf("%w: name who keeps its key", err)
+		return fmt.Errorf("%w: name who keeps its key, by --key-keeper", err)
 	}
 	return err
 }

@@ -66,6 +66,10 @@ type daemon struct {
 	started  time.Time
 
 	generous func() // to be called once all keys are loaded
+
+	retiring chan chan<- error // who waits for nothing to be signed any more
+	stopped  chan struct{}     // closed once listen takes no more of them
+	closed   bool              // of the goroutine that serves
 }
 
 func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -95,7 +99,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 // open opens the data folder. What it returns has decided nothing yet: no key
 // is in service before Load.
 func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader, stderr io.Writer) (_ *daemon, err error) {
-	d := &daemon{log: log, started: time.Now(), generous: thrifty()}
+	d := &daemon{log: log, started: time.Now(), generous: thrifty(), retiring: make(chan chan<- error), stopped: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -200,6 +204,10 @@ func (d *daemon) settle() error {
 // close closes in the reverse order of open, except for the horizon: what the next
 // run inherits is named by a journal to which nothing can be added any more.
 func (d *daemon) close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
 	var errs []error
 	if d.keyring != nil {
 		errs = append(errs, d.keyring.Close())

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/attest/dcap"
+	attestdev "github.com/secure-signer/secure-signer/attest/dev"
+	"github.com/secure-signer/secure-signer/attest/nitro"
+	"github.com/secure-signer/secure-signer/attest/snp"
+	attesttpm "github.com/secure-signer/secure-signer/attest/tpm"
+	"github.com/secure-signer/secure-signer/handover"
+	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/vault"
+)
+
+// verifiers know every kind of evidence. TPMs have the roots of whoever has signed
+// the policy. The test root of dev counts only where the program runs under it itself.
+func (p platform) verifiers(policy attest.Policy) attest.Verifier {
+	return attest.Set{
+		attest.TypeSGX: dcap.Verifier{}, attest.TypeTDX: dcap.Verifier{}, attest.TypeSNP: snp.Verifier{}, attest.TypeNitro: nitro.Verifier{},
+		attest.TypeTPM: attesttpm.Verifier{Roots: policy.Roots}, attest.TypeDev: attestdev.Verifier{Roots: p.devRoots},
+	}
+}
+
+func ruleOf(b datadir.Binding) handover.Rule {
+	return handover.Rule{Threshold: b.Release.Threshold, Keys: b.Release.Keys}
+}
+
+// giver is the daemon's end of a hand-over, which ends it.
+func (d *daemon) giver() *handover.Giver {
+	return &handover.Giver{
+		Evidence: d.platform.Evidence,
+		Verifier: d.platform.verifiers,
+		Rule:     ruleOf(d.dir.Binding),
+		Settings: d.dir.Hash(),
+		Wrap:     d.vault.SealKey,
+		Retire:   d.retire,
+	}
+}
+
+// errStopping means that the daemon stops for another reason.
+var errStopping = errors.New("this signer is stopping: start it again")
+
+// retire has the daemon stop, and returns once nothing can be signed any more.
+func (d *daemon) retire() error {
+	done := make(chan error, 1)
+	select {
+	case d.retiring <- done:
+	case <-d.stopped:
+		return errStopping
+	}
+	return <-done
+}
+
+type handOverFlags struct {
+	dataDir string
+	from    string
+	step    string
+	caFile  string
+	tlsCert string
+	tlsKey  string
+	seal    sealFlags
+	tpm     tpmFlags
+}
+
+func handOverCommand() *cobra.Command {
+	var f handOverFlags
+	cmd := &cobra.Command{
+		Use:   "hand-over --data-dir D --from URL --step FILE",
+		Short: "Take a data folder over from another version of this program, which runs",
+		Long: `Take a data folder over from another version of this program, which runs.
+
+Trusted hardware seals a folder to one program: no other opens it. The old program
+gives it to this one if release managers have signed the step from it to this one
+(signerctl release sign-step), so many of those that the folder names as it asks for.
+Then the old one stops for good, and the vault is sealed to this one.
+
+What is refused leaves the old one as it was, signing. Cut off at any moment, either
+this one opens the folder, or the old one does and the same command goes on.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.handOver(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` that the old program serves")
+	flags.StringVar(&f.from, "from", "http://127.0.0.1:9000", "`address` of the old program")
+	flags.StringVar(&f.step, "step", "", "`file` with the step that release managers have signed")
+	flags.StringVar(&f.caFile, "tls-ca-file", "", "PEM `file` of the authority, or the certificate itself, that the old program's TLS certificate is checked against")
+	flags.StringVar(&f.tlsCert, "tls-cert-file", "", "PEM `file` of a certificate to show the old program, where it wants one")
+	flags.StringVar(&f.tlsKey, "tls-key-file", "", "PEM `file` of its key")
+	f.seal.platform.define(flags, &f.tpm)
+	f.tpm.define(flags)
+	return cmd
+}
+
+func (f handOverFlags) handOver(ctx context.Context, stdout io.Writer) error {
+	if f.dataDir == "" || f.step == "" {
+		return fmt.Errorf("%w: hand-over needs --data-dir and --step", cli.ErrUsage)
+	}
+	text, err := os.ReadFile(f.step)
+	if err != nil {
+		return fmt.Errorf("read step: %w", err)
+	}
+	step, err := handover.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.step, err)
+	}
+	var now platform
+	err = datadir.Rebind(f.dataDir, func(d datadir.Folder) (datadir.Binding, error) {
+		next := d.Settings
+		now, err = f.take(ctx, d, step)
+		if err == nil && now.name != d.Binding.Platform {
+			next.Binding.Platform = now.name
+		}
+		return next.Binding, err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, `The vault of %s is sealed by %s.
+  the old program   has stopped, and opens it no more
+Next: secure-signer serve --data-dir %s%s
+`, f.dataDir, now.seals(), f.dataDir, f.seal.flags(now.name))
+	return nil
+}
+
+// take has the old program give up the folder, and seals it to this one.
+func (f handOverFlags) take(ctx context.Context, d datadir.Folder, step handover.Signed) (platform, error) {
+	now, err := f.platform(ctx, d)
+	if err != nil {
+		return now, err
+	}
+	seal := now.seal(d.Settings)
+	if opens(d.Vault(), seal) == nil {
+		return now, nil // an earlier call was cut off after all was done but config.yaml
+	}
+	old, err := f.old(d)
+	if err != nil {
+		return now, err
+	}
+	key, err := handover.Taker{
+		Evidence: now.Evidence, Verifier: now.verifiers, Rule: ruleOf(d.Binding), Settings: d.Hash(), Step: step,
+	}.Take(ctx, old)
+	if err != nil {
+		return now, fmt.Errorf("hand-over: %w", err)
+	}
+	defer clear(key)
+	if err := vault.Rewrap(d.Vault(), handedOver(key), seal); err != nil {
+		return now, fmt.Errorf("%w: nothing was changed, but the old program has stopped: start it again", err)
+	}
+	return now, nil
+}
+
+// platform opens the one that this program runs in: that of the folder, unless the
+// old program runs in another.
+func (f handOverFlags) platform(ctx context.Context, d datadir.Folder) (platform, error) {
+	if d.Binding.Platform == "" {
+		return platform{}, fmt.Errorf("%s is sealed by a passphrase, with which any version opens it: stop the old one, and start this one", d.Path())
+	}
+	name := d.Binding.Platform
+	if f.seal.platform.name != "" {
+		var err error
+		if name, err = f.seal.platform.choose(); err != nil {
+			return platform{}, err
+		}
+		if name == "" {
+			return platform{}, fmt.Errorf("%w: a hand-over is to trusted hardware: --platform %s", cli.ErrUsage, d.Binding.Platform)
+		}
+	}
+	return f.seal.platform.open(ctx, name, d.Binding.Sealing)
+}
+
+// old is the old program, by its address and the folder's token.
+func (f handOverFlags) old(d datadir.Folder) (handover.Old, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	secured := &tls.Config{MinVersion: tls.VersionTLS13}
+	if f.caFile != "" {
+		pem, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca-file: %w", err)
+		}
+		secured.RootCAs = x509.NewCertPool()
+		if !secured.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", f.caFile)
+		}
+	}
+	if f.tlsCert != "" {
+		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert-file and --tls-key-file: %w", err)
+		}
+		secured.Certificates = []tls.Certificate{cert}
+	}
+	return handover.Client{URL: f.from, Token: token, HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: secured}}}, nil
+}
+
+// handedOver opens the vault whose data key it is, whoever has sealed that.
+type handedOver []byte
+
+// Wrap implements vault.Sealer, for nobody.
+func (handedOver) Wrap([]byte) ([]byte, error) {
+	panic("handed-over key: internal error: it seals nothing")
+}
+
+// Unwrap implements vault.Sealer. Whether the key is the right one shows in the
+// entries, which it authenticates.
+func (k handedOver) Unwrap([]byte) ([]byte, error) { return append([]byte(nil), k...), nil }
