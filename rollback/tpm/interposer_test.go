@@ -236,6 +236,33 @@ func TestTheSecretNeverCrossesTheBus(t *testing.T) {
 	}
 }
 
+// TestACreateThatFailsLeavesNothing: nobody could use what it leaves, and the next
+// one would find the index taken.
+func TestACreateThatFailsLeavesNothing(t *testing.T) {
+	m := tpmtest.Start(t)
+	for name, fail := range map[string]uint32{"the first increment fails": nvIncrement, "the first read fails": nvRead} {
+		t.Run(name, func(t *testing.T) {
+			on := false
+			link := dial(t, m.Interpose(t, func(command []byte, send tpmtest.Wire) ([]byte, error) {
+				if on && codeOf(command) == fail {
+					return nil, errors.New("lost")
+				}
+				return send(command)
+			}))
+			e := endorse(t, link, m)
+			on = true
+			if _, _, err := tpm.Create(t.Context(), link, e, tpm.Options{}); err == nil {
+				t.Error("it was made all the same")
+			}
+			for handle := range 2 {
+				if err := link.Do(t.Context(), undefine(tpm.DefaultHandle+uint32(handle))); !errors.Is(err, tpm2.TPMRCHandle) {
+					t.Errorf("an index was left behind: %v", err)
+				}
+			}
+		})
+	}
+}
+
 // TestALostAnswerIsUnknown: the counter has moved, and nobody may call it his.
 func TestALostAnswerIsUnknown(t *testing.T) {
 	m := tpmtest.Start(t)
