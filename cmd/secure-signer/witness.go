@@ -279,7 +279,7 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 	log.Info("witness ready", "address", l.Addr().String(), "key", fmt.Sprintf("%x", key.Public()), "signers", len(signers), "version", cli.Release())
 	fmt.Fprintf(stdout, "Witness at %s://%s; signers: %d%s\n", a.scheme(), l.Addr(), len(signers), f.next(len(signers)))
 	defer drain([]*http.Server{s}, log)
-	return a.whileServing(ctx, log, hangup, failed, j)
+	return a.whileServing(ctx, log, hangup, failed, j.Failed(), j.Err)
 }
 
 // next is what to do about a witness that has no signer.
@@ -290,9 +290,9 @@ func (f witnessFlags) next(signers int) string {
 	return fmt.Sprintf("\nNobody is enrolled: stop it, then: secure-signer witness enrol --data-dir %s --signer 0x…", f.dataDir)
 }
 
-// whileServing returns when the witness has to stop, and why. A hang-up reads the
-// certificate again.
-func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-chan os.Signal, failed <-chan error, j *journal.Store) error {
+// whileServing returns when a server has to stop, and why: broken is the channel of
+// its store, if it has one. A hang-up reads the certificate again.
+func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-chan os.Signal, failed <-chan error, broken <-chan struct{}, why func() error) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -300,8 +300,8 @@ func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-ch
 			return nil
 		case err := <-failed:
 			return err
-		case <-j.Failed():
-			return fmt.Errorf("the store failed and a restart is needed: %w", j.Err())
+		case <-broken:
+			return fmt.Errorf("the store failed and a restart is needed: %w", why())
 		case <-hangup:
 			if a.tls == nil {
 				continue

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/confine"
+	"github.com/secure-signer/secure-signer/internal/cli"
+	"github.com/secure-signer/secure-signer/internal/devfile"
+	"github.com/secure-signer/secure-signer/internal/durable"
+	"github.com/secure-signer/secure-signer/internal/tlsfiles"
+	"github.com/secure-signer/secure-signer/tee/peer"
+)
+
+// keeperFlags are those of keep-keys.
+type keeperFlags struct {
+	secretFile string
+	create     bool
+	policy     string
+	url        string
+	host       string
+	port       uint16
+	tls        tlsfiles.Config
+	log        logFlags
+}
+
+func keepKeysCommand() *cobra.Command {
+	var f keeperFlags
+	cmd := &cobra.Command{
+		Use:   "keep-keys --secret-file F --policy P",
+		Short: "Keep the sealing keys of signers whose hardware keeps none (Nitro, TDX)",
+		Long: `Keep the sealing keys of signers whose hardware keeps none (Nitro, TDX).
+
+A signer made with --key-keeper asks for its key at every start. It gets it if
+its evidence is what the policy accepts; a signer that is measured differently
+has another key. Keys are derived from the one secret and stored nowhere.
+
+Run it where the signers' hosts have no power: whoever has the secret opens
+their vaults. Keep a copy of the secret: without it no vault opens any more.
+
+  secure-signer keep-keys --secret-file keeper.secret --create --policy policy.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.secretFile, "secret-file", "", "`file` with the secret that all keys are derived from")
+	flags.BoolVar(&f.create, "create", false, "make the file of the secret; never over one that is there")
+	flags.StringVar(&f.policy, "policy", "", "`file` with the policy that says who gets a key, in JSON; see signerctl attest policy")
+	flags.StringVar(&f.url, "url", "", "`address` under which signers reach it, such as https://keeper.example:9100, to be printed; else the one that it listens at")
+	flags.StringVar(&f.host, "http-listen-host", "127.0.0.1", "`address` to listen at; 0.0.0.0 for all of this machine")
+	flags.Uint16Var(&f.port, "http-listen-port", 9100, "its `port`; 0 takes a free one")
+	flags.StringVar(&f.tls.CertFile, "tls-cert-file", "", "PEM `file` with a certificate: the keeper then speaks HTTPS only. Every answer is sealed and signed anyway")
+	flags.StringVar(&f.tls.KeyFile, "tls-key-file", "", "PEM `file` with its private key")
+	f.log.define(flags)
+	return cmd
+}
+
+func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error {
+	if f.secretFile == "" || f.policy == "" {
+		return fmt.Errorf("%w: keep-keys needs --secret-file and --policy", cli.ErrUsage)
+	}
+	log, err := f.log.logger(stderr)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from now on: unheeded, it ends the process
+	defer signal.Stop(hangup)
+	a := &access{}
+	if a.tls, err = (accessFlags{tls: f.tls}).openTLS(); err != nil {
+		return err
+	}
+	a.warnTLS(log)
+	policy, err := f.readPolicy()
+	if err != nil {
+		return err
+	}
+	if err := confine.NoDumps(); err != nil { // before the secret is read
+		log.Warn("a crash could leave the secret in a core dump", "error", err)
+	}
+	secret, err := f.secret()
+	if err != nil {
+		return err
+	}
+	judge := platform{}
+	if !cli.IsRelease() {
+		judge.devRoots = policy.Roots
+	}
+	keeper, err := peer.NewKeeper(secret, peer.Config{Verifier: judge.verifiers(policy), Policy: policy, Log: log})
+	clear(secret[:])
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.policy, err)
+	}
+	l, err := bind(f.host, f.port, "http", connectionLimit())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s := server(l, keeper.Handler(), log)
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(a.secure(l, log)) }()
+
+	at := peer.Address{URL: f.url, Key: keeper.PublicKey()}
+	if at.URL == "" {
+		at.URL = a.scheme() + "://" + l.Addr().String()
+	}
+	log.Info("key keeper ready", "address", l.Addr().String(), "programs", len(policy.Accept), "version", cli.Release())
+	fmt.Fprintf(stdout, `Key keeper at %s://%s
+  policy  %s, which accepts programs: %d
+  secret  %s: keep a copy; without it no vault that depends on it opens any more
+  next    make a signer's folder with: secure-signer init --key-keeper %s
+`, a.scheme(), l.Addr(), f.policy, len(policy.Accept), f.secretFile, at)
+	defer drain([]*http.Server{s}, log)
+	return a.whileServing(ctx, log, hangup, failed, nil, nil)
+}
+
+// readPolicy reads who gets a key. A policy for nobody is a mistake.
+func (f keeperFlags) readPolicy() (attest.Policy, error) {
+	text, err := devfile.Read(f.policy, attest.MaxEvidence)
+	if err != nil {
+		return attest.Policy{}, fmt.Errorf("--policy: %w", err)
+	}
+	policy, err := attest.ParsePolicy(text)
+	if err != nil {
+		return policy, fmt.Errorf("%s: %w", f.policy, err)
+	}
+	if len(policy.Accept) == 0 {
+		return policy, fmt.Errorf("%s accepts no program: name those that get a key; signerctl attest policy makes a draft", f.policy)
+	}
+	if f.url != "" {
+		if _, err := peer.ParseURL(f.url); err != nil {
+			return policy, fmt.Errorf("%w: --url: %w", cli.ErrUsage, err)
+		}
+	}
+	return policy, nil
+}
+
+// keeperMagic is what the file of the secret begins with.
+const keeperMagic = "secure-signer key keeper 1 "
+
+// secret reads the secret, or makes it where that is asked for.
+func (f keeperFlags) secret() (secret [32]byte, err error) {
+	if f.create {
+		return f.createSecret()
+	}
+	text, err := devfile.Read(f.secretFile, 1<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return secret, fmt.Errorf("no secret at %s: bring back its copy; or, if no signer depends on it yet, make one with --create", f.secretFile)
+	}
+	if err != nil {
+		return secret, err
+	}
+	defer clear(text)
+	info, err := os.Stat(f.secretFile)
+	if err != nil {
+		return secret, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return secret, fmt.Errorf("others can read %s: chmod 600 it", f.secretFile)
+	}
+	digits, ok := bytes.CutPrefix(bytes.TrimSpace(text), []byte(keeperMagic))
+	if !ok || len(digits) != hex.EncodedLen(len(secret)) {
+		err = errors.New("not the file that --create makes")
+	} else {
+		_, err = hex.Decode(secret[:], digits)
+	}
+	if err != nil {
+		return secret, fmt.Errorf("%s is damaged, or of a newer release: bring back its copy: %w", f.secretFile, err)
+	}
+	return secret, nil
+}
+
+func (f keeperFlags) createSecret() (secret [32]byte, err error) {
+	switch _, err := os.Lstat(f.secretFile); {
+	case err == nil:
+		return secret, fmt.Errorf("%s is there already, and vaults may depend on it: leave --create out", f.secretFile)
+	case !errors.Is(err, fs.ErrNotExist):
+		return secret, err
+	}
+	_, _ = rand.Read(secret[:]) // never fails
+	text := []byte(keeperMagic + hex.EncodeToString(secret[:]) + "\n")
+	defer clear(text)
+	if err := durable.WriteFile(f.secretFile, text, 0o600); err != nil {
+		return secret, fmt.Errorf("write the secret: %w", err)
+	}
+	return secret, nil
+}
