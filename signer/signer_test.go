@@ -16,6 +16,7 @@ import (
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/signer"
+	"github.com/secure-signer/secure-signer/tee/peer"
 )
 
 // parts is every collaborator of a Signer: it notes the order in which it is
@@ -208,7 +209,7 @@ func TestEveryReasonIsDocumentedOnceAndNoOther(t *testing.T) {
 	}
 	slices.Sort(documented)
 	want := signer.Reasons()
-	for _, r := range slices.Concat(httpjson.Reasons(), attestapi.Reasons()) {
+	for _, r := range slices.Concat(httpjson.Reasons(), attestapi.Reasons(), peer.Reasons()) {
 		if !slices.Contains(want, signer.Reason(r)) {
 			want = append(want, signer.Reason(r))
 		}

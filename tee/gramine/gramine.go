@@ -63,7 +63,7 @@ func (p *Platform) Identity(ctx context.Context) (tee.Identity, error) {
 		Signer:       report.mrSigner(),
 		Debug:        report.debug(),
 		Lacks: []string{
-			"an update of the CPU's microcode changes the sealing key: hand the keys over before it, or have a backup that a passphrase opens",
+			"an update of the processor's microcode changes the sealing key: hand the keys over before it, or be able to import them again",
 		},
 	}, nil
 }

@@ -91,7 +91,7 @@ func (r snpReport) identity() tee.Identity {
 			"host_data":   r.hostData(),
 		},
 		Debug: binary.LittleEndian.Uint64(r[0x08:])&policyDebug != 0,
-		Lacks: []string{"its sealing key belongs to this one chip and its firmware: have a backup that a passphrase opens, or hand the keys over before either is changed"},
+		Lacks: []string{"its sealing key belongs to this one chip and perhaps its firmware: hand the keys over before either changes, or be able to import them again"},
 	}
 	if key := r[0xE0:0x110]; !bytes.Equal(key, make([]byte, len(key))) {
 		id.Signer = attest.Hex(key)
