@@ -138,7 +138,7 @@ func TestTheTextOfTheSettingsStaysAsItIs(t *testing.T) {
 	const want = `{"settings":{"network":"hoodi","genesis_validators_root":"0x212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f",` +
 		`"genesis_time":1742213400,"genesis_fork_version":"0x10000910","seconds_per_slot":12,"slots_per_epoch":32,` +
 		`"horizon":{"kind":"witness","identity":{"witnesses":["a"]}},"sealing":{"kind":"none"},"release":{"threshold":2,"keys":["01","02"]},` +
-		`"new_key_floor":"clock","max_future_epochs":"2","allow":["DEPOSIT","VOLUNTARY_EXIT"],"high_watermark":{"epoch":"9","slot":null},"key_export":"none"},` +
+		`"new_key_floor":"clock","max_future_epochs":"2","allow":["DEPOSIT","VOLUNTARY_EXIT"],"high_watermark":{"epoch":"9","slot":null},"key_export":"none","hardening":"require"},` +
 		`"receipt_key":"07"}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)

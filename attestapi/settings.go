@@ -30,7 +30,8 @@ type Settings struct {
 	MaxFutureEpochs       string        `json:"max_future_epochs"` // a number or off
 	Allow                 []string      `json:"allow"`             // kinds of message beyond duties, sorted
 	HighWatermark         HighWatermark `json:"high_watermark"`    // where it stops
-	KeyExport             string        `json:"key_export"`        // none: no secret key ever leaves
+	KeyExport             string        `json:"key_export"`        // none or owner
+	Hardening             string        `json:"hardening"`         // best-effort, require or off
 }
 
 // A Keeper is somebody outside who keeps what a data folder cannot.
@@ -55,8 +56,11 @@ type HighWatermark struct {
 	Slot  *eth2.Slot  `json:"slot"`
 }
 
-// KeyExportNone is the only setting of KeyExport.
-const KeyExportNone = "none"
+// What may become of secret keys that are here.
+const (
+	KeyExportNone  = "none"  // they never leave
+	KeyExportOwner = "owner" // whoever owns the machine may have the vault sealed by a passphrase of his (secure-signer reseal)
+)
 
 // canonical fills in what the network says, and orders what has no order.
 func (s Settings) canonical(n *eth2.Network) Settings {

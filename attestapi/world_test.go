@@ -65,7 +65,7 @@ func newWorld(t testing.TB, changes ...func(*Config)) *world {
 	c := Config{
 		Evidence: w.evidence,
 		TLSKey:   func(*http.Request) []byte { return w.server.Certificate().RawSubjectPublicKeyInfo },
-		Settings: Settings{Horizon: Keeper{Kind: NoKeeper}, Sealing: Keeper{Kind: NoKeeper}, NewKeyFloor: "clock", MaxFutureEpochs: "2", KeyExport: KeyExportNone},
+		Settings: Settings{Horizon: Keeper{Kind: NoKeeper}, Sealing: Keeper{Kind: NoKeeper}, NewKeyFloor: "clock", MaxFutureEpochs: "2", KeyExport: KeyExportNone, Hardening: "require"},
 		Network:  network,
 		Custody:  &custody.Custodian{Vault: &memoryVault{held: map[bls.PublicKey]bool{}}, Keyring: keyring, Guard: guard},
 		Guard:    guard,

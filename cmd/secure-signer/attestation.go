@@ -44,7 +44,11 @@ func (f serveFlags) settings(b datadir.Binding) (attestapi.Settings, error) {
 		NewKeyFloor:     f.newKeyFloor,
 		MaxFutureEpochs: "off",
 		HighWatermark:   attestapi.HighWatermark{Epoch: f.stopEpoch.value, Slot: f.stopSlot.value},
-		KeyExport:       attestapi.KeyExportNone,
+		KeyExport:       attestapi.KeyExportOwner,
+		Hardening:       f.hardening,
+	}
+	if guards(b.Platform) {
+		s.KeyExport = attestapi.KeyExportNone
 	}
 	if epochs, unbounded, err := parseBound(f.maxFutureEpochs); err != nil {
 		return s, err

@@ -121,7 +121,7 @@ func fakeAPI(mode string, tlsKey []byte) (http.Handler, error) {
 		TLSKey:   func(*http.Request) []byte { return tlsKey },
 		Settings: attestapi.Settings{
 			Horizon: attestapi.Keeper{Kind: attestapi.NoKeeper}, Sealing: attestapi.Keeper{Kind: attestapi.NoKeeper},
-			NewKeyFloor: "clock", MaxFutureEpochs: "1", KeyExport: attestapi.KeyExportNone,
+			NewKeyFloor: "clock", MaxFutureEpochs: "1", KeyExport: attestapi.KeyExportOwner, Hardening: "best-effort",
 		},
 		Network: network, Custody: keys, Guard: guard, Keys: keyring, Log: slog.New(slog.DiscardHandler),
 	})
