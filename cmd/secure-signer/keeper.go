@@ -86,10 +86,11 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 		return err
 	}
 	a.warnTLS(log)
-	policy, err := f.readPolicy()
+	config, err := f.judge()
 	if err != nil {
 		return err
 	}
+	config.Log = log
 	if err := confine.NoDumps(); err != nil { // before the secret is read
 		log.Warn("a crash could leave the secret in a core dump", "error", err)
 	}
@@ -97,14 +98,10 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	judge := platform{}
-	if !cli.IsRelease() {
-		judge.devRoots = policy.Roots
-	}
-	keeper, err := peer.NewKeeper(secret, peer.Config{Verifier: judge.verifiers(policy), Policy: policy, Log: log})
+	keeper, err := peer.NewKeeper(secret, config)
 	clear(secret[:])
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.policy, err)
+		return err
 	}
 	l, err := bind(f.host, f.port, "http", connectionLimit())
 	if err != nil {
@@ -119,35 +116,41 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 	if at.URL == "" {
 		at.URL = a.scheme() + "://" + l.Addr().String()
 	}
-	log.Info("key keeper ready", "address", l.Addr().String(), "programs", len(policy.Accept), "version", cli.Release())
+	log.Info("key keeper ready", "address", l.Addr().String(), "programs", len(config.Policy.Accept), "version", cli.Release())
 	fmt.Fprintf(stdout, `Key keeper at %s://%s
   policy  %s, which accepts programs: %d
   secret  %s: keep a copy; without it no vault that depends on it opens any more
   next    make a signer's folder with: secure-signer init --key-keeper %s
-`, a.scheme(), l.Addr(), f.policy, len(policy.Accept), f.secretFile, at)
+`, a.scheme(), l.Addr(), f.policy, len(config.Policy.Accept), f.secretFile, at)
 	defer drain([]*http.Server{s}, log)
 	return a.whileServing(ctx, log, hangup, failed, nil, nil)
 }
 
-// readPolicy reads who gets a key. A policy for nobody is a mistake.
-func (f keeperFlags) readPolicy() (attest.Policy, error) {
+// judge reads by what the keeper decides, before a secret is read or made. Releases
+// take no test root's word.
+func (f keeperFlags) judge() (peer.Config, error) {
 	text, err := devfile.Read(f.policy, attest.MaxEvidence)
 	if err != nil {
-		return attest.Policy{}, fmt.Errorf("--policy: %w", err)
+		return peer.Config{}, fmt.Errorf("--policy: %w", err)
 	}
 	policy, err := attest.ParsePolicy(text)
 	if err != nil {
-		return policy, fmt.Errorf("%s: %w", f.policy, err)
+		return peer.Config{}, fmt.Errorf("%s: %w", f.policy, err)
 	}
-	if len(policy.Accept) == 0 {
-		return policy, fmt.Errorf("%s accepts no program: name those that get a key; signerctl attest policy makes a draft", f.policy)
+	verifiers := platform{}
+	if !cli.IsRelease() {
+		verifiers.devRoots = policy.Roots
+	}
+	c := peer.Config{Policy: policy, Verifier: verifiers.verifiers(policy)}
+	if err := c.Check(); err != nil {
+		return c, fmt.Errorf("%s: %w", f.policy, err)
 	}
 	if f.url != "" {
 		if _, err := peer.ParseURL(f.url); err != nil {
-			return policy, fmt.Errorf("%w: --url: %w", cli.ErrUsage, err)
+			return c, fmt.Errorf("%w: --url: %w", cli.ErrUsage, err)
 		}
 	}
-	return policy, nil
+	return c, nil
 }
 
 // keeperMagic is what the file of the secret begins with.
@@ -171,7 +174,7 @@ func (f keeperFlags) secret() (secret [32]byte, err error) {
 		return secret, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return secret, fmt.Errorf("others can read %s: chmod 600 it", f.secretFile)
+		return secret, fmt.Errorf("others can read %s: chmod 600 %s", f.secretFile, f.secretFile)
 	}
 	digits, ok := bytes.CutPrefix(bytes.TrimSpace(text), []byte(keeperMagic))
 	if !ok || len(digits) != hex.EncodedLen(len(secret)) {

@@ -49,10 +49,21 @@ type Keeper struct {
 // maxInWork bounds what is verified at a time. Each costs milliseconds.
 const maxInWork = 16
 
+// Check refuses a policy that nothing could ever satisfy.
+func (c Config) Check() error {
+	switch {
+	case len(c.Policy.Accept) == 0:
+		return errors.New("the policy accepts no program: name those that get a key, in accept")
+	case len(c.Policy.Settings) > 0:
+		return errors.New("the policy names settings, and evidence for a sealing key shows none: leave them out; the key is bound to what its vault was sealed under anyway")
+	}
+	return nil
+}
+
 // NewKeeper returns a keeper with its secret.
 func NewKeeper(secret [32]byte, c Config) (*Keeper, error) {
-	if len(c.Policy.Settings) > 0 {
-		return nil, errors.New("the policy names settings, and evidence for a sealing key shows none: leave them out; the key is bound to what its vault was sealed under anyway")
+	if err := c.Check(); err != nil {
+		return nil, err
 	}
 	if c.Now == nil {
 		c.Now = time.Now

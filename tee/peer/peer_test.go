@@ -166,7 +166,7 @@ func TestSecretsDecide(t *testing.T) {
 
 // TestKeysAreWrittenDown fails if vaults that have been sealed would not open any more.
 func TestKeysAreWrittenDown(t *testing.T) {
-	k, err := NewKeeper(secret, Config{})
+	k, err := NewKeeper(secret, newWorld(t).config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,9 +389,11 @@ func TestWhatIsNoKeeper(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"another server":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 500) }, "500 Internal Server Error, as no key keeper does"},
-		"another API":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"UP"}`)) }, "answers as no key keeper does: nonce: missing"},
-		"a redirection":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusTemporaryRedirect) }, "307"},
+		"another server": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 500) }, "500 Internal Server Error, as no key keeper does"},
+		"another API":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"UP"}`)) }, "answers as no key keeper does: nonce: missing"},
+		"a redirection": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}, "307"},
 		"a nonce too short": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"nonce":"00"}`)) }, "want 32"},
 		"an endless answer": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxAnswer+1)) }, "more than"},
 	} {
@@ -431,10 +433,13 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-func TestAPolicyWithSettingsIsRefused(t *testing.T) {
-	_, err := NewKeeper(secret, Config{Policy: attest.Policy{Settings: map[string]json.RawMessage{"network": []byte(`"hoodi"`)}}})
-	if err == nil || !strings.Contains(err.Error(), "leave them out") {
-		t.Errorf("got %v", err)
+func TestAPolicyThatNothingSatisfiesIsRefused(t *testing.T) {
+	p := newWorld(t).config.Policy
+	p.Settings = map[string]json.RawMessage{"network": []byte(`"hoodi"`)}
+	for want, policy := range map[string]attest.Policy{"leave them out": p, "accepts no program": {}} {
+		if _, err := NewKeeper(secret, Config{Policy: policy}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 
@@ -467,7 +472,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func FuzzRelease(f *testing.F) {
-	k, err := NewKeeper(secret, Config{Verifier: dev.Verifier{}, Log: slog.New(slog.DiscardHandler)})
+	k, err := NewKeeper(secret, Config{Verifier: dev.Verifier{}, Policy: attest.Policy{Accept: []attest.Identity{{}}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.Fatal(err)
 	}
