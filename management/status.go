@@ -50,7 +50,7 @@ type Horizon struct {
 	First       *eth2.Epoch `json:"first_epoch,omitzero"`  // that it owns; absent if it owns none
 	Last        *eth2.Epoch `json:"last_epoch,omitzero"`   // likewise
 	SourceFloor *eth2.Epoch `json:"source_floor,omitzero"` // it votes from no earlier source; absent until the keeper has answered
-	Error       string      `json:"error,omitzero"`        // why no epoch is claimed
+	Error       string      `json:"error,omitzero"`        // why no block and no vote is signed, or no further epoch is claimed
 }
 
 // Keys counts keys. While they load, those in service tell how far that is, and

@@ -203,6 +203,9 @@ func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
 		return err
 	}
 	claimed, now := eth2.Epoch(at), time.Now()
+	if claimed > h.lastClaimed() {
+		h.log.Warn("horizon: another copy of this signer claims epochs: of two that run, stop one", "until", claimed)
+	}
 	h.know(claimed)
 	current, last := h.clock.due(now)
 	if err := h.clock.check(now, now.Sub(h.clock.started), claimed); err != nil || last <= claimed {
@@ -284,12 +287,13 @@ type horizonState struct {
 	current bool  // the clock's epoch is owned, or none is due yet
 	waiting bool  // it is not, as after any crash: another life has claimed it
 	err     error // why what is due is not claimed
+	why     string
 }
 
 func (h *horizon) state(now time.Time) horizonState {
 	h.mu.Lock()
 	s := horizonState{err: h.err}
-	found := h.found
+	claimed, found := h.claimed, h.found
 	h.mu.Unlock()
 	current, _ := h.clock.due(now)
 	if owner := h.owner.Load(); owner != nil {
@@ -298,6 +302,19 @@ func (h *horizon) state(now time.Time) horizonState {
 	}
 	_, started := h.clock.network.SlotAt(now.Unix())
 	s.current = !started || s.owning && uint64(current) >= s.tenure.First && uint64(current) <= s.tenure.Last
+	switch {
+	case s.err != nil:
+		s.why = s.err.Error()
+	case s.current:
+	case h.owner.Load() == nil:
+		s.why = "the keeper of the horizon has not answered yet"
+	case s.waiting:
+		s.why = fmt.Sprintf("until epoch %d blocks and votes are another run's, as after any crash", found+1)
+	case claimed < current:
+		s.why = fmt.Sprintf("the epochs that were missed are being claimed: %d of %d", claimed, current)
+	default:
+		s.why = "another copy of this signer has claimed the epoch: of two that run, stop one"
+	}
 	return s
 }
 
@@ -358,9 +375,7 @@ func (h *horizon) status() *management.Horizon {
 	if h.owner.Load() != nil {
 		m.SourceFloor = (*eth2.Epoch)(&s.tenure.SourceFloor)
 	}
-	if s.err != nil {
-		m.Error = s.err.Error()
-	}
+	m.Error = s.why
 	return m
 }
 

@@ -264,6 +264,9 @@ func TestOneLifeAfterAnother(t *testing.T) {
 				if waiting := len(h.awaited()) == 1; waiting == test.owned || waiting == (len(h.needed()) == 1) {
 					t.Errorf("health: needed %+v, awaited %+v", h.needed(), h.awaited())
 				}
+				if why := h.status().Error; (why == "") != test.owned || !test.owned && !strings.Contains(why, "as after any crash") {
+					t.Errorf("status says %q", why)
+				}
 				time.Sleep(16 * time.Second)
 				synctest.Wait()
 				if err := may(t, h, 102); err != nil {
@@ -272,6 +275,24 @@ func TestOneLifeAfterAnother(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnotherCopyThatRunsIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(99)
+		h, end := live(t, b.keeper(), horizonChain(time.Now()), &lastMemo{})
+		defer func() { end(nil) }()
+		time.Sleep(6 * time.Second)
+		b.epochs.n.Add(1) // that copy is earlier
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if err := may(t, h, 101); !errors.Is(err, rollback.ErrNotOwned) {
+			t.Errorf("a vote in its epoch: %v", err)
+		}
+		if c := h.needed(); len(c) != 1 || bool(c[0].Up) || !strings.Contains(h.status().Error, "another copy") {
+			t.Errorf("health %+v, status %+v", c, h.status())
+		}
+	})
 }
 
 // TestEpochsThatWereMissedAreCaughtUpWith at once where the keeper can: thousands of claims, one by

@@ -85,13 +85,13 @@ func horizonRows(s management.Status) []table.Row {
 	case h.First != nil:
 		rows = append(rows, table.Row{"", fmt.Sprintf("owns epochs %d to %d, and not the present one: no block and no vote is signed", *h.First, *h.Last)})
 	default:
-		rows = append(rows, table.Row{"", "owns no epoch yet: no block and no vote is signed; after a crash that ends with the epoch"})
+		rows = append(rows, table.Row{"", "owns no epoch yet: no block and no vote is signed"})
 	}
 	if h.SourceFloor != nil {
 		rows = append(rows, table.Row{"", fmt.Sprintf("source floor %d", *h.SourceFloor)})
 	}
 	if h.Error != "" {
-		rows = append(rows, table.Row{"", "claims fail: " + h.Error})
+		rows = append(rows, table.Row{"", h.Error})
 	}
 	return rows
 }

@@ -17,7 +17,7 @@ func TestAHorizonIsShownForPeople(t *testing.T) {
 	}{
 		"none":            {nil, []string{"none"}},
 		"as it should be": {&management.Horizon{Kind: "tpm", Keeper: "TPM 00", Owned: true, First: &first, Last: &last, SourceFloor: &floor}, []string{"tpm, TPM 00", "owns epochs 10 to 12", "source floor 9"}},
-		"behind":          {&management.Horizon{Kind: "tpm", First: &first, Last: &last, SourceFloor: &floor, Error: "no answer"}, []string{"not the present one", "claims fail: no answer"}},
+		"behind":          {&management.Horizon{Kind: "tpm", First: &first, Last: &last, SourceFloor: &floor, Error: "no answer"}, []string{"not the present one", "no answer"}},
 		"after a crash":   {&management.Horizon{Kind: "tpm", SourceFloor: &floor}, []string{"owns no epoch yet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
