@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	blst "github.com/supranational/blst/bindings/go"
+
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // A chunk is what an arena grows by: 64 KiB, a multiple of every page size in
@@ -20,7 +22,7 @@ type mapper func(size int) (pages []byte, protections []string, err error)
 // chunks and reuses returned slots. A slot that is not in use is zero. An arena
 // is not safe for concurrent use.
 type arena struct {
-	pages       mapper // mapPages, or a test's fault
+	pages       mapper // secretmem.Map, or a test's fault
 	chunks      []hidden[chunk]
 	taken       int                   // slots of the last chunk that were ever taken
 	returned    []hidden[blst.Scalar] // slots that were taken and put back
@@ -79,7 +81,7 @@ func (a *arena) release() error {
 	a.wipe()
 	var errs []error
 	for _, c := range a.chunks {
-		errs = append(errs, unmapPages(unsafe.Slice((*byte)(c.address), unsafe.Sizeof(chunk{}))))
+		errs = append(errs, secretmem.Unmap(unsafe.Slice((*byte)(c.address), unsafe.Sizeof(chunk{}))))
 	}
 	*a = arena{pages: a.pages}
 	if err := errors.Join(errs...); err != nil {

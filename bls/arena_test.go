@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	blst "github.com/supranational/blst/bindings/go"
+
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // TestSlotsAreScalars pins what the arena relies on: a scalar is its 32 bytes,
@@ -45,7 +47,7 @@ func secrets(a *arena) int {
 }
 
 func TestArenaWipesWhatIsPutBack(t *testing.T) {
-	a := arena{pages: mapPages}
+	a := arena{pages: secretmem.Map}
 	t.Cleanup(func() { a.release() })
 	var slots []hidden[blst.Scalar]
 	for range 3*len(chunk{}) + 1 {
@@ -101,7 +103,7 @@ func numbered(i int) *blst.Scalar {
 }
 
 func TestArenaProtectionsHoldForEveryChunk(t *testing.T) {
-	a := arena{pages: mapPages}
+	a := arena{pages: secretmem.Map}
 	t.Cleanup(func() { a.release() })
 	if err := a.grow(); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 	"github.com/secure-signer/secure-signer/internal/testdata"
 )
 
@@ -80,7 +81,7 @@ func readJSON(t testing.TB, name string, out any) {
 // openKeyring opens a keyring that closes with the test.
 func openKeyring(t testing.TB, cfg Config) *Keyring {
 	t.Helper()
-	return openKeyringOver(t, cfg, mapPages)
+	return openKeyringOver(t, cfg, secretmem.Map)
 }
 
 // openKeyringOver is openKeyring over memory of a kind.

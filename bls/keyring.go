@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	blst "github.com/supranational/blst/bindings/go"
+
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // Errors of a keyring. Nothing was signed or added.
@@ -22,10 +24,10 @@ var (
 
 // Protections of the memory that secrets lie in.
 const (
-	ProtectionLocked = "locked"  // never written to swap
-	ProtectionNoDump = "no-dump" // left out of core dumps
-	ProtectionNoFork = "no-fork" // zero or absent in a forked child
-	ProtectionSecret = "secret"  // not even the kernel can read it, so nobody can through it: not root, not a debugger
+	ProtectionLocked = secretmem.Locked // never written to swap
+	ProtectionNoDump = secretmem.NoDump // left out of core dumps
+	ProtectionNoFork = secretmem.NoFork // zero or absent in a forked child
+	ProtectionSecret = secretmem.Secret // not even the kernel can read it, so nobody can through it: not root, not a debugger
 )
 
 // defaultCachedRoots outlasts a slot of tens of thousands of validators, whose
@@ -74,7 +76,7 @@ func (k *Key) String() string { return k.pub.String() }
 
 // OpenKeyring starts a keyring without keys. It fails if the library does not
 // compute a known answer, or if there is no memory for secrets.
-func OpenKeyring(cfg Config) (*Keyring, error) { return newKeyring(cfg, mapPages) }
+func OpenKeyring(cfg Config) (*Keyring, error) { return newKeyring(cfg, secretmem.Map) }
 
 // newKeyring is OpenKeyring over memory of a kind.
 func newKeyring(cfg Config, pages mapper) (*Keyring, error) {

@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	blst "github.com/supranational/blst/bindings/go"
+
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // TestMemoryHoldsASecretOnceAndThenNever searches all that this process can
@@ -20,7 +22,7 @@ import (
 // read back, parsed, added, signed with and removed. (The race detector's shadow
 // memory is too large to search.)
 func TestMemoryHoldsASecretOnceAndThenNever(t *testing.T) {
-	k := openKeyringOver(t, Config{}, lockedPages) // secret pages would not be found at all
+	k := openKeyringOver(t, Config{}, secretmem.MapLocked) // secret pages would not be found at all
 	made, err := GenerateKey()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // kinds are the memories that an arena may come to lie in.
@@ -16,9 +18,9 @@ var kinds = []struct {
 	name  string
 	pages mapper
 }{
-	{"pages that the kernel cannot read", secretPages},
-	{"locked pages, where it refuses those", lockedPages},
-	{"what a keyring gets here", mapPages},
+	{"pages that the kernel cannot read", secretmem.MapSecret},
+	{"locked pages, where it refuses those", secretmem.MapLocked},
+	{"what a keyring gets here", secretmem.Map},
 }
 
 // TestReportedProtectionsAreTheKernels compares Protections with what the kernel
@@ -88,7 +90,7 @@ func TestSecretPagesCannotBeReadThroughTheKernel(t *testing.T) {
 		if secret := slices.Contains(protections, ProtectionSecret); secret != errors.Is(err, syscall.EIO) || secret == (string(got) == "a secret") {
 			t.Errorf("%s: read %q, %v", kind.name, got, err)
 		}
-		if err := unmapPages(pages); err != nil {
+		if err := secretmem.Unmap(pages); err != nil {
 			t.Error(err)
 		}
 	}
@@ -102,7 +104,7 @@ func orSkip(t *testing.T, pages mapper) mapper {
 	if err != nil {
 		t.Skipf("this kernel has no such memory: %v", err)
 	}
-	if err := unmapPages(probe); err != nil {
+	if err := secretmem.Unmap(probe); err != nil {
 		t.Fatal(err)
 	}
 	return pages

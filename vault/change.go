@@ -129,6 +129,8 @@ func (v *Vault) locked(ctx context.Context, f func() error) error {
 	if err := v.reopen(); err != nil {
 		return err
 	}
+	v.end.unlock(v.key)
+	defer func() { v.end.aead = nil }() // it holds a key that opens every entry
 	if err := v.readOn(); err != nil {
 		return err
 	}

@@ -131,25 +131,32 @@ func derive(key *[keySize]byte, salt []byte, info string) []byte {
 // A chain is a place in a vault: the number of the next entry, from 0, and the
 // hash of everything before it.
 type chain struct {
-	aead  cipher.AEAD
-	start int64 // where the entries begin in the file
+	id    [32]byte    // of the file
+	aead  cipher.AEAD // nil between uses
+	start int64       // where the entries begin in the file
 	next  uint64
 	head  [sha256.Size]byte
 }
 
 // newChain returns the place before the first entry of the file id.
 func newChain(key *[keySize]byte, id [32]byte, start int) chain {
-	secret := derive(key, id[:], "secure-signer vault entries")
+	c := chain{id: id, start: int64(start), head: sha256.Sum256(id[:])}
+	c.unlock(key)
+	return c
+}
+
+// unlock derives what seals and opens the entries of this file.
+func (c *chain) unlock(key *[keySize]byte) {
+	secret := derive(key, c.id[:], "secure-signer vault entries")
 	defer clear(secret)
 	block, err := aes.NewCipher(secret)
 	if err != nil {
 		panic("vault: internal error: " + err.Error()) // only for a wrong key size
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
+	c.aead, err = cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		panic("vault: internal error: " + err.Error()) // only for a wrong block size
 	}
-	return chain{aead: aead, start: int64(start), head: sha256.Sum256(id[:])}
 }
 
 // offset returns where in the file the next entry begins.

@@ -39,6 +39,7 @@ import (
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/internal/durable"
+	"github.com/secure-signer/secure-signer/internal/secretmem"
 )
 
 // A Sealer wraps the 32-byte data key of a vault, by a passphrase or by trusted
@@ -76,6 +77,7 @@ type Vault struct {
 	turn sync.Mutex // held for a whole change, also while it waits for other processes; taken before mu
 
 	mu        sync.Mutex // held from the reading of what others have changed until the change is on the disk
+	memory    []byte     // where the data key lies, outside the Go heap
 	key       *[keySize]byte
 	file      *os.File
 	end       chain
@@ -133,11 +135,15 @@ func newHeader(key *[keySize]byte, s Sealer) (header, error) {
 
 // Open opens the vault at path and authenticates every entry of it.
 func Open(path string, s Sealer) (*Vault, error) {
-	key, err := unwrapKey(path, s)
+	memory, _, err := secretmem.Map(os.Getpagesize())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open vault %s: memory for its data key: %w", path, err)
 	}
-	v := &Vault{path: path, key: key, append: durable.Append}
+	key := (*[keySize]byte)(memory)
+	if err := unwrapKey(path, s, key); err != nil {
+		return nil, errors.Join(err, secretmem.Unmap(memory))
+	}
+	v := &Vault{path: path, memory: memory, key: key, append: durable.Append}
 	if err := v.Refresh(context.Background()); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
@@ -146,31 +152,30 @@ func Open(path string, s Sealer) (*Vault, error) {
 
 // unwrapKey opens the data key of the vault at path. It takes no lock: a header
 // never changes, only the whole file does.
-func unwrapKey(path string, s Sealer) (*[keySize]byte, error) {
+func unwrapKey(path string, s Sealer, key *[keySize]byte) error {
 	f, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxHeader))
 	if err != nil {
-		return nil, fmt.Errorf("read vault: %w", err)
+		return fmt.Errorf("read vault: %w", err)
 	}
 	h, _, err := parseHeader(b)
 	if err != nil {
-		return nil, damaged(path, 0, err)
+		return damaged(path, 0, err)
 	}
 	unwrapped, err := s.Unwrap(h.wrapped)
 	if err != nil {
-		return nil, fmt.Errorf("open vault %s: %w", path, err)
+		return fmt.Errorf("open vault %s: %w", path, err)
 	}
 	defer clear(unwrapped)
 	if len(unwrapped) != keySize {
-		return nil, fmt.Errorf("open vault %s: the sealer returned a data key of %d bytes", path, len(unwrapped))
+		return fmt.Errorf("open vault %s: the sealer returned a data key of %d bytes", path, len(unwrapped))
 	}
-	key := new([keySize]byte)
 	copy(key[:], unwrapped)
-	return key, nil
+	return nil
 }
 
 func openFile(path string) (*os.File, error) {
@@ -331,11 +336,12 @@ func (v *Vault) Close() error {
 		return ErrClosed
 	}
 	clear(v.key[:])
-	v.key, v.live = nil, nil
+	err := secretmem.Unmap(v.memory)
+	v.memory, v.key, v.live = nil, nil, nil
 	if v.file == nil {
-		return nil
+		return err
 	}
-	return v.file.Close()
+	return errors.Join(err, v.file.Close())
 }
 
 // Format prints the path and nothing else, for every verb and flag.

@@ -33,7 +33,7 @@ const (
 var table = map[string]rule{
 	// Leaves.
 	"attest":   {},
-	"bls":      {outside: []string{blst}},
+	"bls":      {ours: []string{"internal/secretmem"}, outside: []string{blst}},
 	"confine":  {outside: []string{landlock, xSys}},
 	"eth2":     {},
 	"record":   {},
@@ -80,7 +80,7 @@ var table = map[string]rule{
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
-	"vault":    {ours: []string{"bls", "internal/durable"}, outside: []string{xCrypto}},
+	"vault":    {ours: []string{"bls", "internal/durable", "internal/secretmem"}, outside: []string{xCrypto}},
 
 	// The service.
 	"signer":    {ours: []string{"bls", "eth2"}},
@@ -111,6 +111,7 @@ var table = map[string]rule{
 	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/sealed":            {ours: []string{"internal/durable"}},
 	"internal/testdata":          {},
+	"internal/secretmem":         {},
 	"internal/tlsfiles":          {},
 	"internal/tlsfiles/tlstest":  {},
 }

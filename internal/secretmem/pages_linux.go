@@ -1,4 +1,4 @@
-package bls
+package secretmem
 
 import (
 	"errors"
@@ -16,22 +16,22 @@ const (
 	sysMemfdSecret = 447
 )
 
-// mapPages returns zeroed memory outside the Go heap and what protects it: pages
+// Map returns zeroed memory outside the Go heap and what protects it: pages
 // that the kernel itself cannot read, where it has them.
-func mapPages(size int) (pages []byte, protections []string, err error) {
-	if pages, protections, err = secretPages(size); err == nil {
+func Map(size int) (pages []byte, protections []string, err error) {
+	if pages, protections, err = MapSecret(size); err == nil {
 		return pages, protections, nil
 	}
-	return lockedPages(size)
+	return MapLocked(size)
 }
 
-// secretPages maps memory that the kernel has taken out of its own page tables:
+// MapSecret maps memory that the kernel has taken out of its own page tables:
 // no debugger, no /proc/PID/mem, no core dump and no bug of the kernel that reads
 // "any memory" gets at it. It counts as locked memory. Source: memfd_secret(2).
 //
 // It must not outlive a fork either. The kernel wipes private memory only, so a
 // child does not get these pages at all.
-func secretPages(size int) (pages []byte, protections []string, err error) {
+func MapSecret(size int) (pages []byte, protections []string, err error) {
 	fd, _, errno := syscall.Syscall(sysMemfdSecret, syscall.O_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return nil, nil, errno
@@ -42,31 +42,32 @@ func secretPages(size int) (pages []byte, protections []string, err error) {
 	if err := errors.Join(err, syscall.Close(int(fd))); err != nil { // the mapping keeps the memory
 		return nil, nil, err
 	}
-	protections = []string{ProtectionSecret, ProtectionLocked, ProtectionNoDump}
+	protections = []string{Secret, Locked, NoDump}
 	if syscall.Madvise(pages, madvDontFork) == nil {
-		protections = append(protections, ProtectionNoFork)
+		protections = append(protections, NoFork)
 	}
 	return pages, protections, nil
 }
 
-// lockedPages tries each protection of ordinary memory alone: a container without
+// MapLocked tries each protection of ordinary memory alone: a container without
 // the privilege to lock memory, or a library OS without madvise, still gets the
 // others.
-func lockedPages(size int) (pages []byte, protections []string, err error) {
+func MapLocked(size int) (pages []byte, protections []string, err error) {
 	pages, err = syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	if err != nil {
 		return nil, nil, err
 	}
 	if syscall.Mlock(pages) == nil {
-		protections = append(protections, ProtectionLocked)
+		protections = append(protections, Locked)
 	}
 	if syscall.Madvise(pages, madvDontDump) == nil {
-		protections = append(protections, ProtectionNoDump)
+		protections = append(protections, NoDump)
 	}
 	if syscall.Madvise(pages, madvWipeOnFork) == nil {
-		protections = append(protections, ProtectionNoFork)
+		protections = append(protections, NoFork)
 	}
 	return pages, protections, nil
 }
 
-func unmapPages(pages []byte) error { return syscall.Munmap(pages) }
+// Unmap gives memory back. Whoever wrote secrets to it has overwritten them.
+func Unmap(pages []byte) error { return syscall.Munmap(pages) }
