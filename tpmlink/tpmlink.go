@@ -178,7 +178,11 @@ func (s *line) Send(command []byte) ([]byte, error) {
 	if code := commandCode(command); code == tpm2.TPMCCCreatePrimary || code == tpm2.TPMCCCreateLoaded {
 		limit = makeKeyTime
 	}
-	ctx, cancel := context.WithTimeoutCause(s.ctx, limit, fmt.Errorf("no answer within %v", limit))
+	late := fmt.Errorf("no answer within %v", limit)
+	if _, device := s.link.conn.(*os.File); !device {
+		late = fmt.Errorf("%w: a TPM in software serves one connection, and another program, or another part of this one, may have it", late)
+	}
+	ctx, cancel := context.WithTimeoutCause(s.ctx, limit, late)
 	defer cancel()
 	for pause := 5 * time.Millisecond; ; pause *= 2 {
 		answer, err := s.exchange(ctx, command)

@@ -39,6 +39,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -119,6 +120,11 @@ func (p *Platform) Identity(ctx context.Context) (tee.Identity, error) {
 			"a TPM keeps nobody out of the machine: whoever is root on it can read every key while the signer runs",
 			"its measurements say what was booted, and nothing of which program asks",
 		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(id.Measurements)) {
+		if bytes.Equal(id.Measurements[name], make([]byte, sha256.Size)) {
+			id.Lacks = append(id.Lacks, name+" is zero: nothing was measured into it, so it tells no system from another")
+		}
 	}
 	if len(p.akChain) == 0 {
 		id.Lacks = append(id.Lacks, "nobody has certified its attestation key: evidence proves something only to who has pinned that key")

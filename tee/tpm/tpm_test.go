@@ -378,8 +378,12 @@ func TestAnUnverifiedTPMSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, err := p.Identity(t.Context())
-	if err != nil || !strings.Contains(strings.Join(id.Lacks, "\n"), "unverified") {
+	if lacks := strings.Join(id.Lacks, "\n"); err != nil || !strings.Contains(lacks, "unverified") || !strings.Contains(lacks, "pcr7 is zero") {
 		t.Errorf("it lacks %q, %v", id.Lacks, err)
+	}
+	extend(t, m, 7)
+	if id, err = p.Identity(t.Context()); err != nil || strings.Contains(strings.Join(id.Lacks, "\n"), "zero") {
+		t.Errorf("after a measurement it lacks %q, %v", id.Lacks, err)
 	}
 }
 
