@@ -49,6 +49,9 @@ func openHorizon(ctx context.Context, d datadir.Folder, v *vault.Vault, j *journ
 	if k == nil || err != nil {
 		return nil, err
 	}
+	if d.Network.GenesisTime == 0 {
+		return nil, errors.Join(errors.New("epochs are claimed by the clock, and config.yaml has lost the network's time of genesis: put it back from a backup"), k.close(ctx))
+	}
 	memos := memo.New(d.HorizonMemo(), v.DeriveKey(horizonMemoLabel), log)
 	head := func() [32]byte { _, hash := j.Head(); return hash }
 	return newHorizon(d.Binding.Horizon.Kind, k, d.Network, f, memos, head, log), nil
@@ -113,7 +116,7 @@ func (h *horizon) await(ctx context.Context) {
 // that has begun is finished first.
 func (h *horizon) run(ctx context.Context) {
 	defer close(h.ended)
-	slot := time.Duration(h.clock.network.SecondsPerSlot) * time.Second
+	slot := max(time.Second, time.Duration(h.clock.network.SecondsPerSlot)*time.Second)
 	for first := true; ; first = false {
 		err := h.claimDue(ctx)
 		h.note(err)

@@ -37,6 +37,12 @@ const maxLeap = time.Hour
 // maxGap is how much is claimed at once without a person's word.
 const maxGap = 30 * 24 * time.Hour
 
+// epochsIn returns how many there are in a time.
+func (c claimClock) epochsIn(d time.Duration) eth2.Epoch {
+	seconds := max(1, c.network.SlotsPerEpoch()*c.network.SecondsPerSlot) // of an epoch
+	return eth2.Epoch(uint64(d/time.Second) / seconds)
+}
+
 var (
 	errLeap = errors.New("this machine's clock has leapt")
 	errGap  = errors.New("this machine's clock is far past the last epoch that was claimed")
@@ -64,9 +70,8 @@ func (c claimClock) check(now time.Time, passed time.Duration, claimed eth2.Epoc
 	if leap.Abs() > maxLeap {
 		return fmt.Errorf("%w by %v since the start: if it is right now, restart the signer", errLeap, leap.Round(time.Second))
 	}
-	epochTime := time.Duration(c.network.SlotsPerEpoch()*c.network.SecondsPerSlot) * time.Second
-	if missed := last - claimed; missed > eth2.Epoch(maxGap/epochTime) {
-		return fmt.Errorf("%w: it is in epoch %d, and that is %d; if the clock is right, say so once: serve … --horizon-claim-until %d", errGap, last, claimed, last+eth2.Epoch(24*time.Hour/epochTime))
+	if missed := last - claimed; missed > c.epochsIn(maxGap) {
+		return fmt.Errorf("%w: it is in epoch %d, and that is %d; if the clock is right, say so once: serve … --horizon-claim-until %d", errGap, last, claimed, last+c.epochsIn(24*time.Hour))
 	}
 	return nil
 }
