@@ -58,6 +58,7 @@ const (
 	silent   = "silent"   // its receipts say that it forgot the history
 	snpOld   = "snp"      // genuine evidence of a real machine: not of this connection, and of old firmware
 	hangup   = "hangup"   // it ends the connection that its evidence is bound to
+	snpBare  = "snp-bare" // the same, and no collateral comes with it
 	sgxOld   = "sgx"      // the same with collateral of 2022
 )
 
@@ -113,7 +114,7 @@ func fakeAPI(mode string, tlsKey []byte) (http.Handler, error) {
 	}
 	platform.Debug = mode == debug
 	evidence := platform.Evidence
-	if mode == snpOld || mode == sgxOld {
+	if mode == snpOld || mode == snpBare || mode == sgxOld {
 		evidence = func(context.Context, attest.ReportData) (attest.Evidence, error) { return oldEvidence(mode) }
 	}
 	api, err := attestapi.New(attestapi.Config{
@@ -170,8 +171,13 @@ func unfaithful(mode string, next http.Handler) http.Handler {
 }
 
 func oldEvidence(mode string) (attest.Evidence, error) {
-	if mode == snpOld {
+	switch mode {
+	case snpOld:
 		return amdSample(), nil
+	case snpBare:
+		bare := amdSample()
+		bare.Collateral = nil
+		return bare, nil
 	}
 	ev := attest.Evidence{Type: attest.TypeSGX, Collateral: map[string][]byte{}}
 	var err error

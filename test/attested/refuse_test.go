@@ -225,6 +225,39 @@ func TestASignerWithoutTrustedHardwareOrTLSSaysSo(t *testing.T) {
 	}
 }
 
+// Collateral that a signer does not bring is the operator's to add.
+func TestCollateralOfTheOperatorsOwn(t *testing.T) {
+	t.Parallel()
+	i := newImporter(t, 0, put(t, "token", []byte("the-token-of-the-signer")))
+	w := startFake(t, snpBare, filepath.Join(t.TempDir(), "root"))
+	if r := i.imports(t, w.url, oldFirmware(t)); r.code != 1 || !strings.Contains(r.stderr, " did not come with the evidence: add it to the collateral") {
+		t.Errorf("without: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	dir := t.TempDir()
+	for name, text := range amdSample().Collateral {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := i.imports(t, w.url, oldFirmware(t), "--collateral-dir", dir); r.code != 1 || !strings.Contains(r.stderr, "evidence not acceptable") || strings.Contains(r.stderr, "collateral") {
+		t.Errorf("with: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A CA is not needed, and counts where one is given.
+func TestACertificateThatACAHasIssuedMayBeAskedForAsWell(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, "hoodi")
+	p, i := policyOf(t, s.URL), newImporter(t, 0, s.tokenFile())
+	stranger := put(t, "ca.pem", tlstest.Issue(nil, "another CA", tlstest.Authority).CertPEM())
+	if r := i.imports(t, s.URL, p, "--tls-ca-file", stranger); r.code != 1 || !strings.Contains(r.stderr, "is not trusted") {
+		t.Errorf("another CA: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := i.imports(t, s.URL, p, "--tls-ca-file", s.tls[1]); r.code != 0 {
+		t.Errorf("its own certificate: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
 // Whoever answers the next connection has proved nothing: there is none.
 func TestNothingIsSentOverAnotherConnectionThanTheOneThatWasProved(t *testing.T) {
 	t.Parallel()
