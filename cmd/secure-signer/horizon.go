@@ -11,13 +11,10 @@ import (
 
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/datadir"
-	"github.com/secure-signer/secure-signer/internal/telemetry"
-	"github.com/secure-signer/secure-signer/management"
 	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/rollback"
 	"github.com/secure-signer/secure-signer/rollback/memo"
 	"github.com/secure-signer/secure-signer/vault"
-	"github.com/secure-signer/secure-signer/web3signer"
 )
 
 // A horizon claims epochs by the clock, and lets the Guard sign in those that it
@@ -281,115 +278,4 @@ func (h *horizon) close(recorded error) error {
 		}
 	}
 	return h.keeper.close(ctx)
-}
-
-// state is what a horizon shows of itself at one moment.
-type horizonState struct {
-	tenure  rollback.Tenure
-	owning  bool
-	current bool  // the clock's epoch is owned, or none is due yet
-	waiting bool  // it is not, as after any crash: another life has claimed it
-	err     error // why what is due is not claimed
-	why     string
-}
-
-func (h *horizon) state(now time.Time) horizonState {
-	h.mu.Lock()
-	s := horizonState{err: h.err}
-	claimed, found := h.claimed, h.found
-	h.mu.Unlock()
-	current, _ := h.clock.due(now)
-	if owner := h.owner.Load(); owner != nil {
-		s.tenure, s.owning = owner.Tenure()
-		s.waiting = s.err == nil && current <= found
-	}
-	_, started := h.clock.network.SlotAt(now.Unix())
-	s.current = !started || s.owning && uint64(current) >= s.tenure.First && uint64(current) <= s.tenure.Last
-	switch {
-	case s.err != nil:
-		s.why = s.err.Error()
-	case s.current:
-	case h.owner.Load() == nil:
-		s.why = "the keeper of the horizon has not answered yet"
-	case s.waiting:
-		s.why = fmt.Sprintf("until epoch %d blocks and votes are another run's, as after any crash", found+1)
-	case claimed < current:
-		s.why = fmt.Sprintf("the epochs that were missed are being claimed: %d of %d", claimed, current)
-	default:
-		s.why = "another copy of this signer has claimed the epoch: of two that run, stop one"
-	}
-	return s
-}
-
-// needed is the line of /healthcheck by which a horizon takes the signer down:
-// where the present epoch is not owned, and should be.
-func (h *horizon) needed() []web3signer.Check {
-	if h == nil {
-		return nil
-	}
-	if c, waiting := h.check(); !waiting {
-		return []web3signer.Check{c}
-	}
-	return nil
-}
-
-// awaited is that line while a crash is waited out. It takes nothing down: who
-// restarted the signer for it would only wait again.
-func (h *horizon) awaited() []web3signer.Check {
-	if h == nil {
-		return nil
-	}
-	if c, waiting := h.check(); waiting {
-		return []web3signer.Check{c}
-	}
-	return nil
-}
-
-func (h *horizon) check() (c web3signer.Check, waiting bool) {
-	s := h.state(time.Now())
-	c = web3signer.Check{ID: "horizon-check", Up: web3signer.Up(s.current), Data: map[string]any{"kind": h.kind}}
-	if s.owning {
-		c.Data["owned-epoch"] = s.tenure.Last
-	}
-	if s.err != nil {
-		c.Data["claims"] = "failing: the log says why"
-	}
-	return c, !s.current && s.waiting
-}
-
-// banner is what a start shows of it.
-func (h *horizon) banner() string {
-	if h == nil {
-		return "none: an older disk, or a second copy of this signer, goes unnoticed"
-	}
-	return h.kind + ", " + h.keeper.about
-}
-
-// status is what GET /signer/v1/status tells, or nil if there is no horizon.
-func (h *horizon) status() *management.Horizon {
-	if h == nil {
-		return nil
-	}
-	s := h.state(time.Now())
-	m := &management.Horizon{Kind: h.kind, Keeper: h.keeper.about, Owned: s.current}
-	if s.owning {
-		m.First, m.Last = (*eth2.Epoch)(&s.tenure.First), (*eth2.Epoch)(&s.tenure.Last)
-	}
-	if h.owner.Load() != nil {
-		m.SourceFloor = (*eth2.Epoch)(&s.tenure.SourceFloor)
-	}
-	m.Error = s.why
-	return m
-}
-
-// metrics are read at each scrape.
-func (h *horizon) metrics() telemetry.Horizon {
-	s := h.state(time.Now())
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	m := telemetry.Horizon{Owned: s.current, Claims: h.claims, Failed: h.refused}
-	if s.owning {
-		m.LastEpoch = s.tenure.Last
-	}
-	return m
 }
