@@ -190,6 +190,7 @@ func TestAuthenticEntriesMustMakeSense(t *testing.T) {
 			path, s := newVault(t)
 			v := mustOpen(t, path, s)
 			b, end := mustRead(t, path), v.end
+			end.unlock(v.key)
 			for _, kind := range kinds {
 				b = end.seal(b, kind, keys[0].Public, keys[0].Secret.Bytes())
 			}
