@@ -118,49 +118,43 @@ func (f handOverFlags) handOver(ctx context.Context, stdout io.Writer) error {
 		return fmt.Errorf("%s: %w", f.step, err)
 	}
 	var now platform
+	happened := "is sealed to this program already"
 	err = datadir.Rebind(f.dataDir, func(d datadir.Folder) (datadir.Binding, error) {
-		next := d.Settings
-		now, err = f.take(ctx, d, step)
-		if err == nil && now.name != d.Binding.Platform {
-			next.Binding.Platform = now.name
+		next := d.Binding
+		if now, err = f.platform(ctx, d); err != nil {
+			return next, err
 		}
-		return next.Binding, err
+		next.Platform = now.name
+		if opens(d.Vault(), now.seal(d.Settings)) == nil { // perhaps since a call that was cut off before config.yaml said so
+			return next, nil
+		}
+		happened = "is sealed to this program. The old one has stopped, and opens it no more"
+		return next, f.take(ctx, d, now, step)
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, `The vault of %s is sealed by %s.
-  the old program   has stopped, and opens it no more
-Next: secure-signer serve --data-dir %s%s
-`, f.dataDir, now.seals(), f.dataDir, f.seal.flags(now.name))
+	fmt.Fprintf(stdout, "The vault of %s %s.\nNext: secure-signer serve --data-dir %s%s\n", f.dataDir, happened, f.dataDir, f.seal.flags(now.name))
 	return nil
 }
 
 // take has the old program give up the folder, and seals it to this one.
-func (f handOverFlags) take(ctx context.Context, d datadir.Folder, step handover.Signed) (platform, error) {
-	now, err := f.platform(ctx, d)
-	if err != nil {
-		return now, err
-	}
-	seal := now.seal(d.Settings)
-	if opens(d.Vault(), seal) == nil {
-		return now, nil // an earlier call was cut off after all was done but config.yaml
-	}
+func (f handOverFlags) take(ctx context.Context, d datadir.Folder, now platform, step handover.Signed) error {
 	old, err := f.old(d)
 	if err != nil {
-		return now, err
+		return err
 	}
 	key, err := handover.Taker{
 		Evidence: now.Evidence, Verifier: now.verifiers, Rule: ruleOf(d.Binding), Settings: d.Hash(), Step: step,
 	}.Take(ctx, old)
 	if err != nil {
-		return now, fmt.Errorf("hand-over: %w", err)
+		return fmt.Errorf("hand-over: %w", err)
 	}
 	defer clear(key)
-	if err := vault.Rewrap(d.Vault(), handedOver(key), seal); err != nil {
-		return now, fmt.Errorf("%w: nothing was changed, but the old program has stopped: start it again", err)
+	if err := vault.Rewrap(d.Vault(), handedOver(key), now.seal(d.Settings)); err != nil {
+		return fmt.Errorf("%w: nothing was changed, but the old program has stopped: start it again", err)
 	}
-	return now, nil
+	return nil
 }
 
 // platform opens the one that this program runs in: that of the folder, unless the

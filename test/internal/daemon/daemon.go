@@ -215,6 +215,7 @@ type Options struct {
 	Flags []string // of serve
 	Race  bool     // built with the race detector, which writes to the log
 	Files int      // file descriptors it may have; 0: as many as this process
+	Build string   // another build of the daemon, by its path; empty: the usual one
 	Under []string // a program that becomes the daemon, and its first arguments; none: it is started directly
 }
 
@@ -223,7 +224,10 @@ func (o Options) command(f Folder) (*exec.Cmd, error) {
 	if o.Race {
 		b = raced
 	}
-	path, err := b.path()
+	path, err := o.Build, error(nil)
+	if path == "" {
+		path, err = b.path()
+	}
 	if err != nil {
 		return nil, err
 	}
