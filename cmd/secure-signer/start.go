@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/config"
@@ -24,27 +25,47 @@ func startCommand() *cobra.Command {
 		Long: `Create the data folder if there is none, and serve: for measured images, whose
 command line is part of what is measured.
 
-The settings of both steps are those of init and of serve, from FILE or from
-variables.`,
+The settings are those of init and of serve, from FILE or from variables. Where they
+name a step and that file is there, the folder is handed over to this program
+first, if it is another's (hand-over).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dataDir == "" {
 				return fmt.Errorf("%w: start needs --data-dir", cli.ErrUsage)
 			}
-			if _, err := os.Lstat(dataDir); errors.Is(err, fs.ErrNotExist) {
-				if err := step(cmd, initCommand()); err != nil {
-					return err
-				}
+			_, err := os.Lstat(dataDir)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = runPart(cmd, initCommand(), always)
+			} else {
+				err = runPart(cmd, handOverCommand(), stepIsThere)
 			}
-			return step(cmd, serveCommand())
+			if err != nil {
+				return err
+			}
+			return runPart(cmd, serveCommand(), always)
 		},
 	}
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "the `folder` to create, if it is missing, and to serve")
 	return cmd
 }
 
-// step runs another command with the settings of this call.
-func step(from, other *cobra.Command) error {
+// always has a command run whatever its settings are.
+func always(*pflag.FlagSet) bool { return true }
+
+// stepIsThere tells whether release managers have signed that the folder is handed
+// over to this program, as far as a file says so: whoever is asked to give it judges
+// that. The host may bring the file, and may leave it where it is for ever.
+func stepIsThere(flags *pflag.FlagSet) bool {
+	path := flags.Lookup("step").Value.String()
+	if path == "" {
+		return false
+	}
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// runPart runs another command with the settings of this call, if they ask for it.
+func runPart(from, other *cobra.Command, wanted func(*pflag.FlagSet) bool) error {
 	flags := other.Flags()
 	flags.AddFlag(from.Flag(config.FileFlag))
 	if err := flags.Set("data-dir", from.Flag("data-dir").Value.String()); err != nil {
@@ -52,6 +73,9 @@ func step(from, other *cobra.Command) error {
 	}
 	if err := config.Merge(flags, prefix, config.Commands(from.Root())...); err != nil {
 		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	if !wanted(flags) {
+		return nil
 	}
 	other.SetContext(from.Context())
 	other.SetIn(from.InOrStdin())
