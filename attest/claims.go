@@ -23,7 +23,7 @@ const domain = "secure-signer attestation v1"
 type Claims struct {
 	HPKEKey []byte `json:"hpke_key,omitempty"` // secrets sealed to it can be opened only inside
 	TLSKey  []byte `json:"tls_key,omitempty"`  // SubjectPublicKeyInfo of the server's certificate
-	Config  []byte `json:"config,omitempty"`   // the document that says network, horizon and rules
+	Config  []byte `json:"config,omitempty"`   // the document that says network, horizon and rules: see Policy.JudgeClaims
 }
 
 // ReportData is what the hardware signs for its guest.

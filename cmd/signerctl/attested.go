@@ -185,7 +185,7 @@ func (c *tool) trust(ctx context.Context, f attestedFlags) (*trusted, error) {
 	}
 	t := &trusted{channel: ch, policy: policy}
 	if err := t.ask(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing was sent: %w", err)
 	}
 	ch.token, ch.tokenFile = token, file
 	return t, nil
@@ -194,11 +194,11 @@ func (c *tool) trust(ctx context.Context, f attestedFlags) (*trusted, error) {
 // ask has the signer prove anew what it is.
 func (t *trusted) ask(ctx context.Context) error {
 	if err := t.channel.ask(ctx, drawNonce()); err != nil {
-		return fmt.Errorf("nothing was sent: %w", err)
+		return err
 	}
 	var err error
 	if t.document, err = t.judge(t.policy); err != nil {
-		return fmt.Errorf("nothing was sent, because the signer at %s is not one to be given a key: %w", t.base, err)
+		return fmt.Errorf("the signer at %s is not one to be given a key: %w", t.base, err)
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (c *tool) importAttested(ctx context.Context, f importFlags, args []string)
 	signer, err := c.trust(ctx, f.attested)
 	if err == nil {
 		receipts.Asked = append(receipts.Asked, signer.asked)
+		err = signer.checkChain(history)
+	}
+	if err == nil {
 		err = c.goOn(ctx, signer.client, keys, history)
 	}
 	if err != nil {
@@ -80,6 +83,14 @@ func (c *tool) importAttested(ctx context.Context, f importFlags, args []string)
 	sendErr := c.sendSealed(ctx, signer, keys, password, history, receipts)
 	printErr := c.printImported(keys, history)
 	return errors.Join(printErr, receipts.keep(), sendErr, failures(keys))
+}
+
+// checkChain refuses a history of another chain before any key is sent with it.
+func (t *trusted) checkChain(history *interchange) error {
+	if root := t.document.Settings.GenesisValidatorsRoot; history != nil && history.genesis != root {
+		return fmt.Errorf("the slashing protection data is of the chain with genesis validators root %v, the signer's is %v", history.genesis, root)
+	}
+	return nil
 }
 
 // sendSealed imports the keys one by one. It stops where an outcome is unknown, and
@@ -91,7 +102,7 @@ func (c *tool) sendSealed(ctx context.Context, signer *trusted, keys []*imported
 	for i, k := range ready {
 		if signer.importNonce == (attest.Nonce{}) { // taken by an import that was refused
 			if err := signer.ask(ctx); err != nil {
-				return err
+				return fmt.Errorf("ask for evidence anew: %w", err)
 			}
 			receipts.Asked = append(receipts.Asked, signer.asked)
 		}

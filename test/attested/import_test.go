@@ -162,6 +162,11 @@ func TestAKeyIsImportedIntoAttestedHardwareAndSigns(t *testing.T) {
 		t.Errorf("again: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 
+	foreign := strings.Replace(interchange(t, with.key), hoodi(t).GenesisValidatorsRoot.String(), eth2.Root{9}.String(), 1)
+	if r := with.imports(t, s.URL, p, "--slashing-protection", put(t, "interchange.json", []byte(foreign))); r.code != 1 || !strings.Contains(r.stderr, "nothing was imported: the slashing protection data is of the chain") {
+		t.Errorf("history of another chain: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+
 	// They are there after a restart, under the same policy.
 	s.Kill()
 	s.serve()
