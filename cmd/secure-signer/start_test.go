@@ -6,8 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/secure-signer/secure-signer/internal/config"
 )
 
 // One call makes the folder and serves; the same call then serves what is there.
@@ -35,6 +41,32 @@ func TestStartMakesTheFolderOnce(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"start", "--data-dir", folder, "--config", settings}, nil, io.Discard, io.Discard); code == 0 {
 		t.Error("half a folder was served, or made anew")
+	}
+}
+
+// The example for measured images has settings only that some command knows, those
+// that are commented out, too.
+func TestTheExampleForMeasuredImagesIsKnown(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "hardware", "example", "secure-signer.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := regexp.MustCompile(`(?m)^# ([a-z-]+:|  - )`).ReplaceAllString(string(text), "$1")
+	if strings.Count(all, "\n  - ") != 3 || strings.Contains(all, "# step:") {
+		t.Fatalf("not all is uncommented:\n%s", all)
+	}
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	write(t, file, all)
+	commands := []*cobra.Command{initCommand(), handOverCommand(), serveCommand()}
+	var known []*pflag.FlagSet
+	for _, c := range commands {
+		known = append(known, c.Flags())
+	}
+	for _, c := range commands {
+		c.Flags().String(config.FileFlag, file, "")
+		if err := config.Merge(c.Flags(), prefix, known...); err != nil {
+			t.Errorf("%s: %v", c.Name(), err)
+		}
 	}
 }
 
