@@ -76,9 +76,8 @@ type Vault struct {
 
 	turn sync.Mutex // held for a whole change, also while it waits for other processes; taken before mu
 
-	mu        sync.Mutex // held from the reading of what others have changed until the change is on the disk
-	memory    []byte     // where the data key lies, outside the Go heap
-	key       *[keySize]byte
+	mu        sync.Mutex     // held from the reading of what others have changed until the change is on the disk
+	key       *[keySize]byte // outside the Go heap
 	file      *os.File
 	end       chain
 	live      map[bls.PublicKey]uint64 // the number of the entry that added each key
@@ -135,15 +134,14 @@ func newHeader(key *[keySize]byte, s Sealer) (header, error) {
 
 // Open opens the vault at path and authenticates every entry of it.
 func Open(path string, s Sealer) (*Vault, error) {
-	memory, _, err := secretmem.Map(os.Getpagesize())
+	key, err := secretmem.NewKey()
 	if err != nil {
 		return nil, fmt.Errorf("open vault %s: memory for its data key: %w", path, err)
 	}
-	key := (*[keySize]byte)(memory)
 	if err := unwrapKey(path, s, key); err != nil {
-		return nil, errors.Join(err, secretmem.Unmap(memory))
+		return nil, errors.Join(err, secretmem.FreeKey(key))
 	}
-	v := &Vault{path: path, memory: memory, key: key, append: durable.Append}
+	v := &Vault{path: path, key: key, append: durable.Append}
 	if err := v.Refresh(context.Background()); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
@@ -335,9 +333,8 @@ func (v *Vault) Close() error {
 	if v.key == nil {
 		return ErrClosed
 	}
-	clear(v.key[:])
-	err := secretmem.Unmap(v.memory)
-	v.memory, v.key, v.live = nil, nil, nil
+	err := secretmem.FreeKey(v.key)
+	v.key, v.live = nil, nil
 	if v.file == nil {
 		return err
 	}
