@@ -360,6 +360,18 @@ func TestManyAtOnceGetOneKeyForOneNonce(t *testing.T) {
 	}
 }
 
+// TestOfTwoThatWereLetThroughOneUsesTheNonce: between check and use lies the work.
+func TestOfTwoThatWereLetThroughOneUsesTheNonce(t *testing.T) {
+	n, now := newNonces(), time.Now()
+	nonce := n.draw(now)
+	if err := errors.Join(n.check(nonce, now), n.check(nonce, now), n.use(nonce, now)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.use(nonce, now); !errors.Is(err, errNonce) {
+		t.Errorf("the second: %v", err)
+	}
+}
+
 func TestUsedNoncesAreBoundedAndForgotten(t *testing.T) {
 	n, now := newNonces(), time.Now()
 	for range maxUsed {
