@@ -107,6 +107,7 @@ type world struct {
 	disks         []disk // every state that the disk of any copy was ever in
 	heads         uint64
 	stalled       bool // the chain does not finalise: votes are from any source
+	witnessed     bool // the counters are of the slow kind
 	network       *eth2.Network
 	lives         int
 	copies        [copies]*process
@@ -158,7 +159,7 @@ func newWorld(seed uint64) *world {
 	for k := range keys {
 		w.disks[0].records[k] = value{string(fresh), 1}
 	}
-	w.stalled = w.rng.IntN(2) == 0
+	w.stalled, w.witnessed = w.rng.IntN(2) == 0, w.rng.IntN(2) == 0
 	return w
 }
 
@@ -275,8 +276,8 @@ func (p *process) live() {
 	ctx := context.Background()
 	memo, stops := p.disk.memo, p.stops
 	owner, err := rollback.Start(ctx, rollback.Config{
-		Epochs: rollback.Exclusive(register{p, &p.epochs}),
-		Stops:  rollback.Exclusive(register{p, &p.stops}),
+		Epochs: p.counter(&p.epochs),
+		Stops:  p.counter(&p.stops),
 		Memos:  (*memos)(p),
 		Head:   func() (h [32]byte) { h[0], h[1] = byte(p.disk.head), byte(p.disk.head>>8); return h },
 	})
@@ -404,6 +405,39 @@ func (r register) Increment(context.Context) error {
 	}
 	if fault < 2 {
 		r.p.LostAnswers++
+		return errFault
+	}
+	return nil
+}
+
+// counter is of one of the two kinds that there are: a register in a TPM, or what
+// witnesses keep.
+func (p *process) counter(value *uint64) rollback.Counter {
+	r := register{p, value}
+	if p.witnessed {
+		return slow{r}
+	}
+	return rollback.Exclusive(r)
+}
+
+// A slow counter moves for one caller alone, who may hear of it when others have
+// gone on from there; or, when several vie for it, for none.
+type slow struct{ register }
+
+func (c slow) Advance(_ context.Context, n uint64) error {
+	c.p.pause()
+	if *c.value != n-1 {
+		return errFault
+	}
+	fault := c.p.rng.IntN(16)
+	if fault != 0 {
+		*c.value = n
+	}
+	for range c.p.rng.IntN(6) {
+		c.p.pause()
+	}
+	if fault < 2 {
+		c.p.LostAnswers++
 		return errFault
 	}
 	return nil

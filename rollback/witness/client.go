@@ -19,8 +19,8 @@ type Config struct {
 	// counters as a copy of the signer does.
 	Signer ed25519.PrivateKey
 
-	// Witnesses are all that there are, an odd number of different ones. Every copy
-	// of the signer must be given the same.
+	// Witnesses are all that there are: three or four for most. Every copy of the
+	// signer must be given the same.
 	Witnesses []Witness
 
 	Client *http.Client // nil: one that trusts what the machine trusts
@@ -46,8 +46,8 @@ func New(c Config) (*Client, error) {
 	switch {
 	case len(c.Signer) != ed25519.PrivateKeySize:
 		return nil, errors.New("witnesses need the key of this signer")
-	case n%2 == 0:
-		return nil, fmt.Errorf("%d witnesses: want an odd number, as of 2f+1 witnesses f may be down", n)
+	case n == 0:
+		return nil, errors.New("no witness is named: three go on while one is down, and of four one may even forget or lie")
 	case n > MaxWitnesses:
 		return nil, fmt.Errorf("%d witnesses: no more than %d", n, MaxWitnesses)
 	}

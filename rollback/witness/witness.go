@@ -11,8 +11,8 @@
 // number 0, which every counter begins with, is never taken: to offer it is to
 // read.
 //
-// Of 2f+1 witnesses any f+1 are a majority, and any two majorities have a witness
-// in common.
+// More than half of the witnesses are a majority. Any two majorities have a witness
+// in common, and two of them if the number of witnesses is even.
 //
 //   - Read asks all and takes the highest claim among the answers of a majority.
 //     If these differ, it offers that claim to all and returns once a majority
@@ -55,21 +55,28 @@
 //
 // # Guaranteed
 //
-// The contract of rollback.Counter, as long as no witness forgets or denies what
-// it has answered. Witnesses may be down, slow or cut off at any time. While no
-// more than f of 2f+1 are, the signer goes on; with more it claims no epoch.
+// The contract of rollback.Counter. Witnesses may be down, slow or cut off at any
+// time: while a majority is not, the signer goes on, and else it claims no epoch.
+// Where their number is even, one of them, and always the same, may even forget
+// what it has answered, or lie as it likes.
+//
+//	witnesses         1  2  3  4  5  6  7
+//	may be down       0  0  1  1  2  2  3
+//	may forget or lie 0  1  0  1  0  1  0
 //
 // # Not guaranteed
 //
-// Anything, if a witness forgets or lies, and makes the difference: one that
-// was put back to an older state, restored from a backup, or is in league with
-// the signer's host, may be the one that two majorities have in common. Such a
-// witness cannot raise a counter. Whoever runs a witness must never restore one:
-// a new one, with a new key, takes its place.
+// Anything, if more of them forget or lie, and make the difference. Of three
+// witnesses that is one: if it was put back to an older state, or is in league with
+// the signer's host, it may be the one that two majorities have in common, and
+// tell each what it wants to hear. What it cannot do is raise a counter. Whoever
+// runs a witness must never restore one: a new one, with a new key, takes its
+// place.
 //
-// Source: Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in Message-Passing
-// Systems", 1995, for Read; of f+1 of 2f+1 in this place, Matetic et al., "ROTE",
-// 2017.
+// Sources: Attiya, Bar-Noy and Dolev, "Sharing Memory Robustly in Message-Passing
+// Systems", 1995, for Read; Malkhi and Reiter, "Byzantine Quorum Systems", 1998,
+// for what majorities have in common; Matetic et al., "ROTE", 2017, for counters
+// that others keep.
 package witness
 
 import (

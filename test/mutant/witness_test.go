@@ -17,6 +17,8 @@ func inWitness(name, file, old, changed string) mistake {
 var witnessMistakes = []mistake{
 	inWitness("a majority is one too few",
 		"ask.go", "return len(c.witnesses)/2 + 1", "return len(c.witnesses) / 2"),
+	inWitness("half of the witnesses are a majority",
+		"ask.go", "return len(c.witnesses)/2 + 1", "return (len(c.witnesses) + 1) / 2"),
 	inWitness("a read is not written back",
 		"client.go", "slices.MinFunc(held, byNumber).n < highest.n", "false"),
 	inWitness("a read takes any answer of the majority",
