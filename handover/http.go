@@ -22,23 +22,42 @@ const (
 	GiveRoute  = "/signer/v1/hand-over"
 )
 
-// The reasons of refusals, beside those of all routes.
+// The reasons that only these routes give.
 const (
-	ReasonStep    = "hand_over_step"
-	ReasonRefused = "hand_over_refused"
-	ReasonFailed  = "hand_over_failed"
+	ReasonStep    = "hand_over_step"    // 403: ErrStep
+	ReasonRefused = "hand_over_refused" // 403: ErrRefused
+	ReasonFailed  = "hand_over_failed"  // 503: whatever else
+
+	reasonNoPlatform = "no_platform" // 501
 )
 
+// Reasons returns the closed list of them.
+func Reasons() []string { return []string{ReasonStep, ReasonRefused, ReasonFailed} }
+
 const (
-	maxOffer  = 4 * attest.MaxEvidence // base64 takes a third more, twice
-	giveTime  = 2 * time.Minute        // evidence of both ends, and a clean stop
-	nonceSize = 4 << 10
+	maxOffer = 4 * attest.MaxEvidence // base64 takes a third more, twice
+	maxNonce = 4 << 10
+	giveTime = 2 * time.Minute // evidence of both ends, and a clean stop
 )
 
-// Handler serves a Giver. Who may ask is for the caller to see to.
+// Handler serves a Giver, or says that there is none if it is nil: where no hardware
+// seals, nothing has to be handed over. Who may ask is for the caller to see to.
 func Handler(g *Giver, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+NonceRoute, func(w http.ResponseWriter, r *http.Request) {
+	post := func(route string, serve http.HandlerFunc) {
+		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method != http.MethodPost:
+				w.Header().Set("Allow", http.MethodPost)
+				httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed, "use POST")
+			case g == nil:
+				httpjson.WriteError(w, http.StatusNotImplemented, reasonNoPlatform, "this signer is sealed by a passphrase, with which any version opens it: stop this one, and start the other")
+			default:
+				serve(w, r)
+			}
+		})
+	}
+	post(NonceRoute, func(w http.ResponseWriter, r *http.Request) {
 		nonce, err := g.Nonce(r.Context())
 		if err != nil {
 			refuse(w, err)
@@ -46,14 +65,14 @@ func Handler(g *Giver, log *slog.Logger) http.Handler {
 		}
 		httpjson.WriteJSON(w, http.StatusOK, nonceAnswer{nonce})
 	})
-	mux.HandleFunc("POST "+GiveRoute, func(w http.ResponseWriter, r *http.Request) {
+	post(GiveRoute, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(giveTime))
 		var o Offer
 		if err := read(r.Body, maxOffer, &o); err != nil {
-			httpjson.WriteError(w, http.StatusBadRequest, httpjson.ReasonMalformedRequest, err.Error())
+			httpjson.WriteDecodeError(w, err)
 			return
 		}
-		a, err := g.Give(context.WithoutCancel(r.Context()), o)
+		a, err := g.Give(context.WithoutCancel(r.Context()), o) // who hangs up half way must not leave it half stopped
 		if err != nil {
 			log.Error("hand-over refused", "error", err)
 			refuse(w, err)
@@ -89,7 +108,7 @@ type Client struct {
 // Nonce implements Old.
 func (c Client) Nonce(ctx context.Context) (attest.Nonce, error) {
 	var a nonceAnswer
-	err := c.post(ctx, NonceRoute, struct{}{}, nonceSize, &a)
+	err := c.post(ctx, NonceRoute, struct{}{}, maxNonce, &a)
 	return a.Nonce, err
 }
 
@@ -137,7 +156,7 @@ func read(body io.Reader, limit int64, v any) error {
 		return err
 	}
 	if int64(len(text)) > limit {
-		return fmt.Errorf("it has more than %d bytes", limit)
+		return httpjson.Limit(limit)
 	}
 	return decodeStrict(text, v)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/handover"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/signer"
 	"github.com/secure-signer/secure-signer/tee/peer"
@@ -209,7 +210,7 @@ func TestEveryReasonIsDocumentedOnceAndNoOther(t *testing.T) {
 	}
 	slices.Sort(documented)
 	want := signer.Reasons()
-	for _, r := range slices.Concat(httpjson.Reasons(), attestapi.Reasons(), peer.Reasons()) {
+	for _, r := range slices.Concat(httpjson.Reasons(), attestapi.Reasons(), peer.Reasons(), handover.Reasons()) {
 		if !slices.Contains(want, signer.Reason(r)) {
 			want = append(want, signer.Reason(r))
 		}

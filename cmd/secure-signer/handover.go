@@ -37,8 +37,11 @@ func ruleOf(b datadir.Binding) handover.Rule {
 	return handover.Rule{Threshold: b.Release.Threshold, Keys: b.Release.Keys}
 }
 
-// giver is the daemon's end of a hand-over, which ends it.
+// giver is the daemon's end of a hand-over, which ends it; nil where no hardware seals.
 func (d *daemon) giver() *handover.Giver {
+	if d.platform.Platform == nil {
+		return nil
+	}
 	return &handover.Giver{
 		Evidence: d.platform.Evidence,
 		Verifier: d.platform.verifiers,

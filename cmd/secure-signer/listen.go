@@ -195,11 +195,9 @@ func (d *daemon) routes(signing http.Handler, attestation *attestapi.API) http.H
 	mux.Handle(attestapi.RouteAttest, attestation.Attest())
 	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import()))
 	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate()))
-	if d.platform.Platform != nil {
-		handOver := httpjson.RequireToken(token, handover.Handler(d.giver(), d.log))
-		mux.Handle(handover.NonceRoute, handOver)
-		mux.Handle(handover.GiveRoute, handOver)
-	}
+	handOver := httpjson.RequireToken(token, handover.Handler(d.giver(), d.log))
+	mux.Handle(handover.NonceRoute, handOver)
+	mux.Handle(handover.GiveRoute, handOver)
 	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it
 	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
 		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started, Platform: d.platform.status(), Horizon: d.horizon.status,

@@ -74,8 +74,15 @@ func attestedCases(t *testing.T, d *daemon.Daemon, good string) []openCase {
 		given("a sealed key again", "/import", sealed, 409, "import_nonce"),
 		given("no key", "/import", `{}`, 400, "malformed_request").malform(),
 		given("too much", "/import", sealed+padding, 413, "body_too_large"),
+		given("a nonce", "/signer/v1/hand-over/nonce", "", 200, ""),
+		given("a nonce of its own", "/signer/v1/hand-over", offer, 403, "hand_over_refused"),
+		given("no offer", "/signer/v1/hand-over", `{"offer":1}`, 400, "malformed_request").malform(),
+		given("too much", "/signer/v1/hand-over", offer+padding, 413, "body_too_large"),
 	}
 }
+
+// offer is one to take a folder over, which nobody should accept.
+var offer = `{"nonce":"` + nonce + `","challenge":"` + nonce + `","evidence":{"type":"none","value":"AA==","claims":{}},"step":{"statement":"e30=","signatures":[]}}`
 
 // sealFor seals a key to the evidence of an answer.
 func sealFor(t *testing.T, answer string) string {

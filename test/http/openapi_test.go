@@ -86,9 +86,9 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 // routesInSource finds the paths among the strings of the packages that serve.
 func routesInSource(t *testing.T) []string {
 	t.Helper()
-	pattern := regexp.MustCompile(`^(?:[A-Z]+ )?(/(?:api|attest|eth|import|signer|upcheck|healthcheck|reload|metrics)(?:/[\w/{}]*[\w}])?)$`)
+	pattern := regexp.MustCompile(`^(?:[A-Z]+ )?(/(?:api|attest|eth|import|signer|upcheck|healthcheck|reload|metrics)(?:/[\w/{}-]*[\w}])?)$`)
 	found := map[string]bool{}
-	for _, pkg := range []string{"web3signer", "keymanager", "management", "attestapi", "cmd/secure-signer"} {
+	for _, pkg := range []string{"web3signer", "keymanager", "management", "attestapi", "handover", "cmd/secure-signer"} {
 		eachString(t, pkg, func(file, text string) {
 			// The client of the same API, and the prefix under which the management API lies.
 			if strings.HasSuffix(file, "client.go") || text == "/signer/v1" {
@@ -276,6 +276,9 @@ var tooLarge = map[string]bool{
 	"POST /eth/v1/keystores 413": true, "DELETE /eth/v1/keystores 413": true, "POST /signer/v1/slashing/raise 413": true,
 }
 
+// lastAnswers are those after which the daemon ends, and where they are tested.
+var lastAnswers = map[string]string{"POST /signer/v1/hand-over 200": "test/platform"}
+
 // TestAnswersAreAsDocumented drives a daemon through every route, to every answer
 // that the document gives.
 func TestAnswersAreAsDocumented(t *testing.T) {
@@ -300,7 +303,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		for method, operation := range item.Operations() {
 			for status := range operation.Responses.Map() {
 				answer := method + " " + path + " " + status
-				if unprovoked[status] == "" && !tooLarge[answer] && !seen[answer] {
+				if unprovoked[status] == "" && lastAnswers[answer] == "" && !tooLarge[answer] && !seen[answer] {
 					t.Errorf("%s is documented, and nothing here gets it", answer)
 				}
 			}
@@ -472,6 +475,8 @@ func openCases(d *daemon.Daemon, good string) []openCase {
 
 		managed("no trusted hardware", "POST", "/attest", fmt.Sprintf(`{"nonce":%q}`, nonce), 501, "no_platform"),
 		managed("no trusted hardware", "POST", "/import", fmt.Sprintf(`{"import_nonce":%q,"pubkey":%q,"sealed":"AA=="}`, nonce, key.Hex()), 501, "no_platform"),
+		managed("no trusted hardware", "POST", "/signer/v1/hand-over/nonce", "", 501, "no_platform"),
+		managed("no trusted hardware", "POST", "/signer/v1/hand-over", offer, 501, "no_platform"),
 		managed("no trusted hardware", "POST", "/attest/keys", generation(32e9), 501, "no_platform"),
 
 		managed("one that is here, one that is not", "DELETE", keys, fmt.Sprintf(`{"pubkeys":[%q,%q]}`, key.Hex(), strings.TrimPrefix(interop.New(2).Hex(), "0x")), 200, ""),
