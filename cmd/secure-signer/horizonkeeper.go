@@ -53,7 +53,7 @@ type horizonFlags struct {
 
 func (f *horizonFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.kind, "horizon", "", "what the host cannot roll back, and so remembers how far any copy of this folder has signed: tpm, witness or none")
-	flags.StringArrayVar(&f.witnesses, "witness", nil, "`URL#KEY` of one witness, as its operator gives it; repeat for each: 3 go on while 1 is down, 5 while 2 are")
+	flags.StringArrayVar(&f.witnesses, "witness", nil, "`URL#KEY` of one witness, as its operator gives it; repeat for each: 3 or 4 go on while 1 is down, and 1 of 4 may even forget or lie")
 	f.tpm.define(flags)
 	f.tpm.defineTrust(flags)
 	flags.Uint32Var(&f.index, "tpm-nv-index", tpm.DefaultHandle, "`number` of the first of two NV indices in the TPM; each signer that shares a TPM needs two of its own")
@@ -146,7 +146,7 @@ func (f horizonFlags) createWitness(last eth2.Epoch) (made madeHorizon, err erro
 		return made, fmt.Errorf("%w: --witness: %w", cli.ErrUsage, err)
 	}
 	made.secret, made.undo = private.Seed(), func() error { return nil }
-	made.next = fmt.Sprintf("each operator of a witness lets this signer in: secure-signer witness enrol --signer %s", id.Signer)
+	made.next = fmt.Sprintf("each operator of a witness lets this signer in: secure-signer witness enrol --signer %s --data-dir W", id.Signer)
 	made.Keeper, err = identified(horizonWitness, id)
 	return made, err
 }
