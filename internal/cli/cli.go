@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -89,5 +90,15 @@ func Release() string {
 }
 
 // IsRelease reports whether this is a release build, which people rely on: it
-// refuses whatever is only for trying out.
-func IsRelease() bool { return release != "" }
+// refuses whatever is only for trying out. So is one that the Go command has fetched
+// by a release's tag; what is built from a folder is not, whichever tag it is at.
+func IsRelease() bool {
+	info, ok := debug.ReadBuildInfo()
+	return release != "" || ok && info.Main.Sum != "" && isTag(info.Main.Version)
+}
+
+// isTag tells a release's version from those that the Go command makes up: (devel),
+// a pseudo-version, one with +dirty.
+func isTag(version string) bool { return tag.MatchString(version) }
+
+var tag = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(rc|beta|alpha)\.?\d+)?$`)
