@@ -300,6 +300,17 @@ func TestATPMThatIsAnotherOneStopsTheStart(t *testing.T) {
 	}
 	d := daemon.Serve(t, f, "--tpm", mine.Path)
 	waitFor(t, "its own is there", func() bool { return stateOf(t, d).Owned })
+	d.Kill()
+
+	// What a failed init has made in the TPM is gone again.
+	second := []string{"--horizon", "tpm", "--tpm", mine.Path, "--tpm-ek-roots", mine.Roots, "--tpm-nv-index", "25190000"}
+	if code, _, stderr := daemon.Run(t, append(f.InitArgs(c.network), second...)...); code == 0 || !strings.Contains(stderr, "exists already") {
+		t.Errorf("init over a folder: exit %d, %s", code, stderr)
+	}
+	initHorizon(t, c, second...)
+	if code, _, stderr := daemon.Run(t, append(elsewhere(t, f).InitArgs(c.network), second...)...); code == 0 || !strings.Contains(stderr, "--tpm-nv-index") {
+		t.Errorf("init with an index that is taken: exit %d, %s", code, stderr)
+	}
 }
 
 // TestABackupKeepsItsHorizonOrTakesANewOne as the operator says.
