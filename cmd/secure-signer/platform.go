@@ -74,6 +74,7 @@ type platform struct {
 	tee.Platform // nil if it is none
 	name         string
 	identity     tee.Identity
+	kept         bool            // the sealing key, by another machine
 	horizonless  bool            // the folder has no horizon
 	devRoots     []attest.Digest // that of dev
 }
@@ -159,7 +160,7 @@ func (f platformFlags) open(ctx context.Context, name string, sealing datadir.Ke
 	if err := trustworthy(id, cli.IsRelease()); err != nil {
 		return platform{}, fmt.Errorf("platform %s: %w", name, err)
 	}
-	return platform{Platform: inside, name: name, identity: id, devRoots: devRoots}, nil
+	return platform{Platform: inside, name: name, identity: id, kept: sealing.Kind == keeperPeer, devRoots: devRoots}, nil
 }
 
 // trustworthy refuses, in a release build, to run where hardware only seems to

@@ -99,6 +99,9 @@ func (p platform) seals() string {
 	if p.Platform == nil {
 		return "your passphrase: without it the keys are lost"
 	}
+	if p.kept {
+		return fmt.Sprintf("platform %s: only this program opens it, by the leave of its key keeper", p.name)
+	}
 	return fmt.Sprintf("platform %s: only this program opens it, where it runs now", p.name)
 }
 

@@ -58,7 +58,7 @@ const (
 	maxBody = 2 * attest.MaxEvidence
 
 	// maxLabel bounds a label, in bytes.
-	maxLabel = 256
+	maxLabel = 1024
 )
 
 type nonceAnswer struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/secure-signer/secure-signer/attest"
 	"github.com/secure-signer/secure-signer/attest/dev"
 	"github.com/secure-signer/secure-signer/tee"
+	"github.com/secure-signer/secure-signer/tee/teetest"
 )
 
 // A program is one that asks for keys, on hardware that a test root stands for.
@@ -27,7 +28,9 @@ type program struct {
 	statement dev.Statement
 }
 
-func (p program) Identity(context.Context) (tee.Identity, error) { return tee.Identity{}, nil }
+func (p program) Identity(context.Context) (tee.Identity, error) {
+	return tee.Identity{Kind: attest.KindDev, Measurements: map[string]attest.Hex{"measurement": p.statement.Measurement}}, nil
+}
 
 func (p program) Evidence(_ context.Context, rd attest.ReportData) (attest.Evidence, error) {
 	s := p.statement
@@ -109,6 +112,26 @@ func (w *world) later(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = w.now.Add(d)
+}
+
+// TestHardwareWithAKeeperSealsLikeAnyOther runs the suite of all platforms.
+func TestHardwareWithAKeeperSealsLikeAnyOther(t *testing.T) {
+	w := newWorld(t)
+	released := func(address Address, number int) tee.Platform {
+		p := w.program
+		p.statement.Measurement = attest.Hex{byte(number + 1)}
+		return tee.WithRelease(p, NewClient(address, nil))
+	}
+	teetest.Run(t, teetest.Suite{
+		New:      func(_ *testing.T, number int) tee.Platform { return released(w.address, number) },
+		Verifier: w.config.Verifier,
+		At:       w.now,
+		Seals:    true,
+		Faults: []teetest.Fault{
+			{Name: "no keeper", New: func(*testing.T) tee.Platform { return released(Address{URL: "http://127.0.0.1:1"}, 0) }, Want: "key keeper runs"},
+			{Name: "a program that is not accepted", New: func(*testing.T) tee.Platform { return released(w.address, 8) }, Want: "it refuses: "},
+		},
+	})
 }
 
 func TestAKeyBelongsToOneProgramAndLabel(t *testing.T) {
@@ -246,7 +269,7 @@ func TestWhatIsChangedOnItsWay(t *testing.T) {
 		{"a nonce that is made up", change(func(_ *world, r *releaseRequest, _ *attest.Evidence) { r.Nonce[31] ^= 1 }), "not of this keeper"},
 		{"the nonce's time", change(func(_ *world, r *releaseRequest, _ *attest.Evidence) { r.Nonce[7] ^= 1 }), "not of this keeper"},
 		{"the label", change(func(_ *world, r *releaseRequest, _ *attest.Evidence) { r.Label = "other" }), "not signed by key"},
-		{"a label of any length", change(func(_ *world, r *releaseRequest, _ *attest.Evidence) { r.Label = strings.Repeat("x", 257) }), "at most 256"},
+		{"a label of any length", change(func(_ *world, r *releaseRequest, _ *attest.Evidence) { r.Label = strings.Repeat("x", maxLabel+1) }), "at most 1024"},
 		{"one more claim", change(func(_ *world, _ *releaseRequest, ev *attest.Evidence) { ev.Claims.Config = []byte("{}") }), "another purpose"},
 		{"evidence that is none", change(func(_ *world, _ *releaseRequest, ev *attest.Evidence) { *ev = attest.Evidence{} }), "are needed"},
 		{"half of the request", func(w *world) { w.between = func(body []byte) []byte { return body[:len(body)/2] } }, "it refuses"},
