@@ -157,11 +157,24 @@ func (r *passwordRegister) Increment(ctx context.Context) error {
 	})
 }
 
-// TestTheBusIsTheHosts: every attack fails on the counters of this package, and
-// succeeds on one by a password: so the attacks are real.
 func TestTheBusIsTheHosts(t *testing.T) {
 	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+	for name, test := range map[string]func(*testing.T, *tpmtest.TPM){
+		"who makes up or replays answers fools nobody": testAttacks,
+		"who listens learns no secret":                 testSecret,
+		"a Create that fails leaves nothing":           testFailedCreate,
+		"a lost answer is unknown":                     testLostAnswers,
+		"a TPM that says busy is asked again":          testBusy,
+		"no answer is trusted before it is proved":     testFlips,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, m) })
+	}
+}
+
+// testAttacks: every attack fails on the counters of this package, and
+// succeeds on one by a password: so the attacks are real.
+func testAttacks(t *testing.T, m *tpmtest.TPM) {
+	id, secret := create(t, m)
 	honest := open(t, dial(t, m.Path), id, secret)
 	truth := func() uint64 { return read(t, honest.Epochs) }
 
@@ -206,10 +219,9 @@ func nameOf(t *testing.T, link *tpmlink.Link, handle uint32) (name tpm2.TPM2BNam
 	return name
 }
 
-// TestTheSecretNeverCrossesTheBus, and every session is salted: else whoever listens
-// from the first command on knows what it is encrypted by.
-func TestTheSecretNeverCrossesTheBus(t *testing.T) {
-	m := tpmtest.Start(t)
+// testSecret: the secret crosses the bus once, encrypted; and no session is without
+// a salt, or whoever listens from the first command on knows its key.
+func testSecret(t *testing.T, m *tpmtest.TPM) {
 	var wire []byte
 	sessions := 0
 	link := dial(t, m.Interpose(t, func(command []byte, send tpmtest.Wire) ([]byte, error) {
@@ -227,6 +239,7 @@ func TestTheSecretNeverCrossesTheBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = tpm.Remove(context.WithoutCancel(t.Context()), link, id, nil) })
 	c := open(t, link, id, secret)
 	if err := c.Epochs.Increment(t.Context()); err != nil {
 		t.Fatal(err)
@@ -236,10 +249,9 @@ func TestTheSecretNeverCrossesTheBus(t *testing.T) {
 	}
 }
 
-// TestACreateThatFailsLeavesNothing: nobody could use what it leaves, and the next
+// testFailedCreate: nobody could use what it leaves, and the next
 // one would find the index taken.
-func TestACreateThatFailsLeavesNothing(t *testing.T) {
-	m := tpmtest.Start(t)
+func testFailedCreate(t *testing.T, m *tpmtest.TPM) {
 	for name, fail := range map[string]uint32{"the first increment fails": nvIncrement, "the first read fails": nvRead} {
 		t.Run(name, func(t *testing.T) {
 			on := false
@@ -263,10 +275,9 @@ func TestACreateThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestALostAnswerIsUnknown: the counter has moved, and nobody may call it his.
-func TestALostAnswerIsUnknown(t *testing.T) {
-	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+// testLostAnswers: the counter has moved, and nobody may call it his.
+func testLostAnswers(t *testing.T, m *tpmtest.TPM) {
+	id, secret := create(t, m)
 	i := &interposer{heard: make(map[uint32][]byte)}
 	i.relay = i.listen
 	c := open(t, dial(t, m.Interpose(t, i.wire)), id, secret)
@@ -303,10 +314,9 @@ func TestALostAnswerIsUnknown(t *testing.T) {
 	}
 }
 
-// TestATPMThatSaysBusyIsAskedAgain, and a lie of it is found out.
-func TestATPMThatSaysBusyIsAskedAgain(t *testing.T) {
-	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+// testBusy: and a lie of it is found out.
+func testBusy(t *testing.T, m *tpmtest.TPM) {
+	id, secret := create(t, m)
 	honest := open(t, dial(t, m.Path), id, secret)
 	for name, test := range map[string]struct{ carriedOut, want bool }{
 		"it is":     {carriedOut: false, want: true},
@@ -335,13 +345,16 @@ func TestATPMThatSaysBusyIsAskedAgain(t *testing.T) {
 	}
 }
 
-// TestNoAnswerIsTrustedBeforeItIsProved: one bit of any answer changes, from the
-// first to the last, and whatever comes of it is the truth or an error.
-func TestNoAnswerIsTrustedBeforeItIsProved(t *testing.T) {
-	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+// testFlips: one bit of any answer changes, from the first to the last, and whatever
+// comes of it is the truth or an error.
+func testFlips(t *testing.T, m *tpmtest.TPM) {
+	id, secret := create(t, m)
 	count, opened, bits := 0, 0, 0
-	for target, more := 0, true; more; target += 1 + target%3 {
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
+	for target, more := 0, true; more; target += step + target%3 {
 		more = false
 		count = 0
 		path := m.Interpose(t, func(command []byte, send tpmtest.Wire) ([]byte, error) {

@@ -43,14 +43,15 @@ func endorse(t *testing.T, link *tpmlink.Link, m *tpmtest.TPM) tpmlink.Endorseme
 
 const firstEpoch = 1000
 
-// create makes counters by a handle of their own, so that several can be in one TPM.
-func create(t *testing.T, m *tpmtest.TPM, handle uint32) (tpm.Identity, []byte) {
+// create makes counters that end with the test.
+func create(t *testing.T, m *tpmtest.TPM) (tpm.Identity, []byte) {
 	t.Helper()
 	link := dial(t, m.Path)
-	id, secret, err := tpm.Create(t.Context(), link, endorse(t, link, m), tpm.Options{Epoch: firstEpoch, Handle: handle})
+	id, secret, err := tpm.Create(t.Context(), link, endorse(t, link, m), tpm.Options{Epoch: firstEpoch})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = tpm.Remove(context.WithoutCancel(t.Context()), link, id, nil) })
 	return id, secret
 }
 
@@ -75,7 +76,7 @@ func read(t *testing.T, r rollback.Register) uint64 {
 
 func TestCountersOfATPM(t *testing.T) {
 	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+	id, secret := create(t, m)
 	if !id.TPM.Verified() || id.Epochs.Handle != tpm.DefaultHandle || id.Stops.Handle != tpm.DefaultHandle+1 {
 		t.Errorf("got %+v", id)
 	}
@@ -123,15 +124,13 @@ func TestCountersOfATPM(t *testing.T) {
 
 func TestTheConformanceSuite(t *testing.T) {
 	m := tpmtest.Start(t)
-	handle := uint32(tpm.DefaultHandle)
 	for name, pick := range map[string]func(*tpm.Counters) rollback.Register{
 		"epochs": func(c *tpm.Counters) rollback.Register { return c.Epochs },
 		"stops":  func(c *tpm.Counters) rollback.Register { return c.Stops },
 	} {
 		t.Run(name, func(t *testing.T) {
 			rollbacktest.Test(t, func(t *testing.T) func() rollback.Counter {
-				id, secret := create(t, m, handle)
-				handle += 2
+				id, secret := create(t, m)
 				return func() rollback.Counter {
 					return rollback.Exclusive(pick(open(t, dial(t, m.Path), id, secret)))
 				}
@@ -204,11 +203,9 @@ func TestTheMachinesOwnerCannotReplaceACounter(t *testing.T) {
 			asOwner(t, m, redefine(id.Epochs.Handle, secret, attributes))
 		}, "made another in its place"},
 	}
-	handle := uint32(tpm.DefaultHandle)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			id, secret := create(t, m, handle)
-			handle += 2
+			id, secret := create(t, m)
 			c := open(t, dial(t, m.Path), id, secret)
 			test.change(t, id, secret)
 			check := func(what string, err error) {
@@ -231,8 +228,8 @@ func TestTheMachinesOwnerCannotReplaceACounter(t *testing.T) {
 
 func TestOpenTakesWhatCreateMadeOnly(t *testing.T) {
 	m, stranger := tpmtest.Start(t), tpmtest.Start(t)
-	id, secret := create(t, m, 0)
-	create(t, stranger, 0)
+	id, secret := create(t, m)
+	create(t, stranger)
 	for name, test := range map[string]struct {
 		on     *tpmtest.TPM
 		change func(id *tpm.Identity, secret []byte) []byte
@@ -316,7 +313,7 @@ func TestCreateTakesNothingFromAnybody(t *testing.T) {
 // package comment stays true.
 func TestATPMInSoftwareForgets(t *testing.T) {
 	m := tpmtest.Start(t)
-	id, secret := create(t, m, 0)
+	id, secret := create(t, m)
 	saved := m.SaveState(t)
 	c := open(t, dial(t, m.Path), id, secret)
 	if err := c.Epochs.Increment(t.Context()); err != nil {
