@@ -73,7 +73,7 @@ func (c *tool) backup(ctx context.Context, path string) error {
 	if c.json {
 		return c.printJSON(backupTaken{path, b.Taken.UTC(), len(file)})
 	}
-	_, err = fmt.Fprintf(c.stdout, `%s holds the signer as of %s, %d bytes. It opens with the passphrase of today.
+	_, err = fmt.Fprintf(c.stdout, `%s holds the signer as of %s, %d bytes. It opens with what seals the signer today: its passphrase, or its platform.
 To use it: secure-signer restore %s --data-dir NEW
 `, path, b.Taken.UTC().Format(time.RFC3339), len(file), path)
 	return err
