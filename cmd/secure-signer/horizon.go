@@ -27,10 +27,11 @@ type horizon struct {
 	config rollback.Config
 	log    *slog.Logger
 
-	owner  atomic.Pointer[rollback.Owner] // nil until Start has succeeded
-	looked chan struct{}                  // closed once the keeper was asked for the first time
-	ended  chan struct{}                  // closed once run has returned; nil before it is called
-	said   time.Time                      // run's own: when the log last told of an error
+	owner   atomic.Pointer[rollback.Owner] // nil until Start has succeeded
+	looked  chan struct{}                  // closed once the keeper was asked for the first time
+	ended   chan struct{}                  // closed once run has returned; nil before it is called
+	said    time.Time                      // run's own: when the log last told of an error
+	missing int                            // run's own: of how many keepers the log last told
 
 	mu              sync.Mutex // guards what follows
 	err             error      // why what is due is not claimed
@@ -117,6 +118,7 @@ func (h *horizon) run(ctx context.Context) {
 	for first := true; ; first = false {
 		err := h.claimDue(ctx)
 		h.note(err)
+		h.noteMissing()
 		wait := h.untilNextSlot(time.Now(), slot)
 		if err != nil {
 			wait = min(wait, retryClaim)
@@ -261,6 +263,21 @@ func (h *horizon) note(err error) {
 		h.log.Error("horizon: no epoch is claimed", "error", err)
 	case err == nil && before != nil:
 		h.log.Info("horizon: epochs are claimed again", "claimed", h.lastClaimed())
+	}
+}
+
+// noteMissing says who of several keepers does not answer, when their number changes.
+func (h *horizon) noteMissing() {
+	missing := h.keeper.whoIsMissing()
+	if len(missing) == h.missing {
+		return
+	}
+	h.missing = len(missing)
+	for _, err := range missing {
+		h.log.Warn("horizon: a witness does not answer: claims go on while most do", "error", err)
+	}
+	if len(missing) == 0 {
+		h.log.Info("horizon: all witnesses answer")
 	}
 }
 

@@ -200,6 +200,7 @@ type keeper struct {
 	about         string                                        // which keeper it is, for people
 	prepare       func(ctx context.Context) error               // to be called until it succeeds, before the counters are used
 	skip          func(ctx context.Context, epoch uint64) error // takes all until epoch for another copy's; nil: each must be claimed
+	missing       func() []error                                // who of several keepers has not answered last; nil: there is one
 	close         func(ctx context.Context) error
 }
 
@@ -278,8 +279,9 @@ func openWitness(identity, secret []byte) (*keeper, error) {
 			}
 			return client.Provision(ctx, uint64(id.Base))
 		},
-		skip:  client.Raise,
-		close: func(context.Context) error { client.Close(); return nil },
+		skip:    client.Raise,
+		missing: client.Silent,
+		close:   func(context.Context) error { client.Close(); return nil },
 	}, nil
 }
 

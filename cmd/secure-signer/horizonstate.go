@@ -82,7 +82,26 @@ func (h *horizon) check() (c web3signer.Check, waiting bool) {
 	if s.err != nil {
 		c.Data["claims"] = "failing: the log says why"
 	}
+	if missing := h.keeper.whoIsMissing(); len(missing) > 0 {
+		c.Data["silent-witnesses"] = len(missing)
+	}
 	return c, !s.current && s.waiting
+}
+
+// whoIsMissing says of each that has not answered last what is wrong. Claims go on
+// as long as most do, so nothing else would show it before the next one fails.
+func (k *keeper) whoIsMissing() []error {
+	if k.missing == nil {
+		return nil
+	}
+	return k.missing()
+}
+
+func (k *keeper) shown() string {
+	if missing := k.whoIsMissing(); len(missing) > 0 {
+		return fmt.Sprintf("%s; silent: %d", k.about, len(missing))
+	}
+	return k.about
 }
 
 // banner is what a start shows of it.
@@ -90,7 +109,7 @@ func (h *horizon) banner() string {
 	if h == nil {
 		return "none: an older disk, or a second copy of this signer, goes unnoticed"
 	}
-	return h.kind + ", " + h.keeper.about
+	return h.kind + ", " + h.keeper.shown()
 }
 
 // status is what GET /signer/v1/status tells, or nil if there is no horizon.
@@ -99,7 +118,7 @@ func (h *horizon) status() *management.Horizon {
 		return nil
 	}
 	s := h.state(time.Now())
-	m := &management.Horizon{Kind: h.kind, Keeper: h.keeper.about, Owned: s.current}
+	m := &management.Horizon{Kind: h.kind, Keeper: h.keeper.shown(), Owned: s.current}
 	if s.owning {
 		m.First, m.Last = (*eth2.Epoch)(&s.tenure.First), (*eth2.Epoch)(&s.tenure.Last)
 	}

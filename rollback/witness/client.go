@@ -114,8 +114,8 @@ func (c *Client) Silent() []error {
 	return silent
 }
 
-// Close waits for the requests to witnesses that were slower than a majority. It
-// must be called after the last other call.
+// Close waits for the requests to witnesses that were slower than the others. No
+// call may be under way.
 func (c *Client) Close() { c.asking.Wait() }
 
 // one is one of the two counters.

@@ -116,7 +116,7 @@ func (s *Server) say(r request, held claim) {
 	case r.claim == held:
 		s.Log.Info("claimed", signer, "counter", r.counter.String(), "at", held.n)
 	default:
-		s.Log.Info("not claimed: another copy of the signer was earlier", signer, "counter", r.counter.String(), "asked", r.claim.n, "at", held.n)
+		s.Log.Info("not claimed: another claim was earlier", signer, "counter", r.counter.String(), "asked", r.claim.n, "at", held.n)
 	}
 }
 
@@ -127,7 +127,8 @@ func shown(key []byte) string { return fmt.Sprintf("%x", key[:8]) }
 // its counters at 0. It returns an error that wraps record.ErrExists if it is
 // known already, and changes nothing then.
 func Enrol(ctx context.Context, store record.Store, signer ed25519.PublicKey) error {
-	// The epochs come last: a signer with one counter alone would not be missed.
+	// The epochs come last: where they are both are, and an enrolment that was cut
+	// off is finished by the next.
 	for _, c := range []counter{stops, epochs} {
 		err := store.Create(ctx, recordKey(c, signer), encodeRecord(claim{}, true))
 		if err != nil && (c == epochs || !errors.Is(err, record.ErrExists)) {

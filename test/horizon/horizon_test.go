@@ -126,6 +126,7 @@ func TestAMinorityOfWitnessesIsNotNeeded(t *testing.T) {
 	keepers[0].kill()
 	signs(t, d, key, func() string { return vote(c.epoch()-1, c.epoch(), 1) })
 	signs(t, d, key, func() string { return block(c.slot(), 1) })
+	says(t, d, "a witness does not answer")
 
 	keepers[1].kill()
 	c.wait(c.epoch() + 2) // the next one may be claimed already
@@ -135,6 +136,7 @@ func TestAMinorityOfWitnessesIsNotNeeded(t *testing.T) {
 
 	keepers[0].start()
 	keepers[1].start()
+	says(t, d, "all witnesses answer")
 	signs(t, d, key, func() string { return vote(c.epoch()-1, c.epoch(), 1) })
 	if code := d.Stop(); code != 0 {
 		t.Errorf("exit %d\n%s", code, d.Log())
@@ -159,6 +161,17 @@ func signs(t *testing.T, d *daemon.Daemon, key interop.Key, due func() string) {
 		}
 	}
 	t.Errorf("not signed: %d %s\n%s", last.Status, last.Body, d.Log())
+}
+
+// says waits until the log does.
+func says(t *testing.T, d *daemon.Daemon, what string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if strings.Contains(d.Log(), what) {
+			return
+		}
+	}
+	t.Errorf("it does not say %q\n%s", what, d.Log())
 }
 
 func refuses(t *testing.T, d *daemon.Daemon, key interop.Key, body string) {
