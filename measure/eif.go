@@ -148,7 +148,14 @@ func (m *image) section(r io.Reader) (size uint64, err error) {
 	if err := copySection(r, size, writers...); err != nil {
 		return 0, err
 	}
-	*map[uint16]*[]byte{sectionCommandLine: &m.commandLine, sectionMetadata: &m.metadata, sectionSignature: &m.signature}[kind] = text.Bytes()
+	switch kind {
+	case sectionCommandLine:
+		m.commandLine = text.Bytes()
+	case sectionMetadata:
+		m.metadata = text.Bytes()
+	case sectionSignature:
+		m.signature = text.Bytes()
+	}
 	return size, nil
 }
 

@@ -49,20 +49,20 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: boot vm|enclave")
 	}
+	stop := make(chan os.Signal, 1)
 	switch args[0] {
 	case "vm":
-		stop := make(chan os.Signal, 1)
 		if err := prepareMachine(stop); err != nil {
 			return err
 		}
-		return serve(stop)
 	case "enclave":
 		if err := prepareEnclave(); err != nil {
 			return err
 		}
-		return serve(nil)
+	default:
+		return fmt.Errorf("%q: boot knows vm and enclave", args[0])
 	}
-	return fmt.Errorf("%q: boot knows vm and enclave", args[0])
+	return serve(stop)
 }
 
 // serve runs the signer until it ends. What stop sends has it end cleanly.
@@ -72,9 +72,6 @@ func serve(stop chan os.Signal) error {
 	signer.Env = []string{} // nothing of the kernel's command line becomes a setting
 	if err := signer.Start(); err != nil {
 		return err
-	}
-	if stop == nil {
-		stop = make(chan os.Signal, 1)
 	}
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	ended := make(chan error, 1)
