@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"testing"
 	"time"
 )
@@ -206,4 +207,25 @@ func FuzzParse(f *testing.F) {
 			t.Error("authentic or not: Authenticate says the other")
 		}
 	})
+}
+
+// TestReleasedFormatsAreRead: the files were written by the releases that brought
+// them, and are never made anew.
+func TestReleasedFormatsAreRead(t *testing.T) {
+	for name, horizon := range map[string]string{"testdata/backup-1": "", "testdata/backup-2": "the secret"} {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Parse(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Authenticate(testKey); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if string(b.Config) != "network: hoodi\n" || string(b.Vault) != "the vault" || string(b.Horizon) != horizon || string(b.Journal) != "the journal" || !b.Taken.Equal(taken) {
+			t.Errorf("%s: got %q, %q, %q, %q of %v", name, b.Config, b.Vault, b.Horizon, b.Journal, b.Taken)
+		}
+	}
 }

@@ -76,3 +76,17 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestAReleasedMemoIsRead: testdata/memo-1 was written by the release that brought
+// the format, and is never made anew.
+func TestAReleasedMemoIsRead(t *testing.T) {
+	var log bytes.Buffer
+	got, err := memo.New("testdata/memo-1", [32]byte{1, 31: 2}, slog.New(slog.NewTextHandler(&log, nil))).Load(t.Context())
+	want := &rollback.Memo{
+		Tenure: rollback.Tenure{First: 101, Last: 1 << 40, SourceFloor: 99, Ceiling: 100, Sealed: true},
+		Stop:   &rollback.Stop{Generation: 7, Head: [32]byte{0xab, 31: 0xcd}},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" || log.Len() > 0 {
+		t.Errorf("%v, log %s (-want +got):\n%s", err, &log, diff)
+	}
+}
