@@ -70,7 +70,8 @@ type Handler struct {
 
 	ready    atomic.Bool
 	shutdown atomic.Bool
-	deciding sync.RWMutex // held for reading by every request from its last look at shutdown until it is decided
+	deciding sync.RWMutex // held for reading by every request from its look at settled until it is decided
+	settled  bool         // guarded by deciding
 }
 
 // New returns a handler that is not ready yet.
@@ -140,10 +141,12 @@ func (h *Handler) Ready() { h.ready.Store(true) }
 // http.Server.Shutdown waits for them.
 func (h *Handler) ShutDown() { h.shutdown.Store(true) }
 
-// Settle returns, after ShutDown, once every request is decided.
+// Settle returns, after ShutDown, once every request is decided, and refuses those
+// in flight that are not: their bodies have not come yet.
 func (h *Handler) Settle() {
 	h.deciding.Lock()
 	defer h.deciding.Unlock()
+	h.settled = true
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

@@ -67,7 +67,7 @@ func (h *Handler) decide(r *http.Request, d *decision) *signer.Refusal {
 	}
 	h.deciding.RLock() // not while the client sends, which may take it long
 	defer h.deciding.RUnlock()
-	if h.shutdown.Load() {
+	if h.settled {
 		return refuseLate()
 	}
 	ctx := r.Context() // ends when the client hangs up

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -100,6 +101,36 @@ func TestAfterShutDownNothingIsSigned(t *testing.T) {
 	wantRefused(t, w, http.StatusServiceUnavailable, "shutting_down")
 	if w.Header().Get("Connection") != "close" {
 		t.Error("the connection is kept")
+	}
+}
+
+// TestWhatIsInFlightAtAStop has a body that ends after ShutDown: it is answered,
+// unless all was settled before.
+func TestWhatIsInFlightAtAStop(t *testing.T) {
+	for name, settle := range map[string]bool{"shut down": false, "settled": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, mainnet(t), 1)
+			body, in := io.Pipe()
+			w, done := httptest.NewRecorder(), make(chan struct{})
+			go func() {
+				defer close(done)
+				r.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/v1/eth2/sign/"+pubkey0, body))
+			}()
+			text := samples()["RANDAO_REVEAL"]
+			io.WriteString(in, text[:1]) // it returns once the handler reads
+			r.ShutDown()
+			if settle {
+				r.Settle()
+			}
+			io.WriteString(in, text[1:])
+			in.Close()
+			<-done
+			if settle {
+				wantRefused(t, w, http.StatusServiceUnavailable, "shutting_down")
+			} else {
+				signatureIn(t, w)
+			}
+		})
 	}
 }
 
