@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -43,22 +44,28 @@ func (e Endorsement) Salt(t transport.TPM, start func(salted tpm2.AuthOption) er
 }
 
 // A Session authorises commands by one secret, proved and never sent, to the TPM
-// that was endorsed. It is started when it is first needed, and anew after every
-// error.
+// that was endorsed. It is started when it is needed, and anew after every error.
 type Session struct {
 	link *Link
 	e    Endorsement
 	auth []byte
+	idle time.Duration
 
 	// Owned by whoever has the link's turn.
 	live   tpm2.Session
-	number int // of the connection
+	number int         // of the connection
+	ending *time.Timer // nil before the first use
 }
+
+// idleTime is how long a session that nobody uses stays in the TPM. An old one is
+// in the way of other programs: a TPM puts no session aside any more when its
+// oldest was put aside too many of them ago (TPM_RC_CONTEXT_GAP).
+const idleTime = 10 * time.Second
 
 // NewSession returns a Session for what is protected by that secret. The secret
 // must have no zero byte: go-tpm 0.9.8 cuts it there. The Session keeps a copy.
 func (l *Link) NewSession(e Endorsement, auth []byte) *Session {
-	return &Session{link: l, e: e, auth: bytes.Clone(auth)}
+	return &Session{link: l, e: e, auth: bytes.Clone(auth), idle: idleTime}
 }
 
 // Do runs one sequence of commands, alone on the link, which may use the session.
@@ -75,17 +82,34 @@ func (s *Session) Do(ctx context.Context, sequence func(t transport.TPM, session
 				return fmt.Errorf("start a session with the TPM: %w", err)
 			}
 		}
-		err := sequence(t, s.live)
-		if err != nil {
+		if err := sequence(t, s.live); err != nil {
 			s.drop(t)
+			return err
 		}
-		return err
+		s.endLater()
+		return nil
 	})
 }
 
-// Close frees the session's place in the TPM.
+// endLater closes the session unless it is used again in time.
+func (s *Session) endLater() {
+	if s.ending != nil {
+		s.ending.Reset(s.idle)
+		return
+	}
+	s.ending = time.AfterFunc(s.idle, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+}
+
+// Close frees the session's place in the TPM. The next use starts it anew.
 func (s *Session) Close(ctx context.Context) error {
 	return s.link.Do(ctx, func(t transport.TPM) error {
+		if s.ending != nil {
+			s.ending.Stop()
+		}
 		s.drop(t)
 		return nil
 	})
