@@ -23,13 +23,13 @@ build: ## build both programs into bin/
 release: ## build both programs into dist/ as they are released: static, the same bytes from any folder
 	@scripts/release.sh dist
 
-sgx: release ## an SGX enclave in dist/sgx, where Gramine is installed: ETC=folder KEY=file (docs/hardware.md)
-	@hardware/sgx/build.sh "$(or $(ETC),hardware/example)" "$(KEY)" dist/sgx
+sgx: ## an SGX enclave in dist/sgx, where Gramine is installed: ETC=folder KEY=file (docs/hardware.md)
+	@hardware/sgx/build.sh "$(or $(ETC),hardware/example)" "$(or $(KEY),enclave-key.pem)" dist/sgx
 
-vm: release ## the image of a TDX or SEV-SNP guest in dist/vm: ETC=folder
+vm: ## the image of a TDX or SEV-SNP guest in dist/vm: ETC=folder
 	@hardware/vm/build.sh "$(or $(ETC),hardware/example)" dist/vm
 
-nitro: release ## the image of a Nitro enclave in dist/nitro, where nitro-cli is installed: ETC=folder
+nitro: ## the image of a Nitro enclave in dist/nitro, where nitro-cli is installed: ETC=folder
 	@hardware/nitro/build.sh "$(or $(ETC),hardware/example)" dist/nitro
 
 test: ## all tests, as CI runs them: under 15 minutes

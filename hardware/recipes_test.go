@@ -232,3 +232,38 @@ func TestRecipesSayWhatTheyNeed(t *testing.T) {
 		}
 	}
 }
+
+// Gramine's tools are stood in for: what they sign is a SIGSTRUCT whose key is public.
+// The recipe must say so, and leave nothing that could be started.
+func TestTheSGXRecipeRefusesAPublicKey(t *testing.T) {
+	tools, programs, etc, out := t.TempDir(), t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "out")
+	if text, err := exec.Command("go", "build", "-o", programs+"/", "../cmd/signerctl").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	signed, err := filepath.Abs("../measure/testdata/occlum.sig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		filepath.Join(tools, "gramine-manifest"):   "#!/bin/sh\nfor last; do :; done\n: >\"$last\"\n",
+		filepath.Join(tools, "gramine-sgx-sign"):   "#!/bin/sh\ncp '" + signed + "' secure-signer.sig\n: >secure-signer.manifest.sgx\n",
+		filepath.Join(programs, "secure-signer"):   "",
+		filepath.Join(etc, "secure-signer.yaml"):   "",
+		filepath.Join(programs, "enclave-key.pem"): "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("sgx/build.sh", etc, filepath.Join(programs, "enclave-key.pem"), out)
+	cmd.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "SIGNER="+filepath.Join(programs, "secure-signer"))
+	text, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(text), "private half of its signing key is public") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	for _, name := range []string{"secure-signer.sig", "secure-signer.manifest.sgx"} {
+		if _, err := os.Stat(filepath.Join(out, name)); err == nil {
+			t.Errorf("%s is left", name)
+		}
+	}
+}

@@ -176,7 +176,11 @@ func TestSigstructsThatAreNone(t *testing.T) {
 // Every byte counts: none can be changed unnoticed.
 func TestSigstructWithAnyByteChanged(t *testing.T) {
 	b := sign(newSigningKey())
-	for i := range b {
+	step := 1
+	if testing.Short() {
+		step = 13
+	}
+	for i := 0; i < len(b); i += step {
 		b[i] ^= 0x10
 		if _, err := Sigstruct(b); err == nil {
 			t.Errorf("byte %d changed, and accepted", i)

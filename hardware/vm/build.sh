@@ -8,7 +8,7 @@
 #
 #   ETC                         the image's /etc: secure-signer.yaml, the settings of init
 #                               and serve, and the certificates that they name
-#   SIGNER=dist/secure-signer   from `make release`
+#   SIGNER=dist/secure-signer   as `make release` has built it; built if left out
 #   KERNEL=/boot/vmlinuz-...    Linux 6.7 or later, for configfs-tsm
 #   MODULES=/lib/modules/...    of the same kernel
 #   STUB=/usr/lib/systemd/boot/efi/linuxx64.efi.stub
@@ -22,14 +22,16 @@ cd "$(dirname "$0")/../.."
 for tool in go cpio xz objcopy; do
 	command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install golang cpio xz-utils binutils" >&2 && exit 1; }
 done
-signer=${SIGNER:-dist/secure-signer}
 kernel=${KERNEL:-$(find /boot -name 'vmlinuz-*' 2>/dev/null | sort -V | tail -n 1)}
 modules=${MODULES:-/lib/modules/${kernel#*vmlinuz-}}
 stub=${STUB:-/usr/lib/systemd/boot/efi/linuxx64.efi.stub}
-[ -f "$signer" ] || { echo "$signer is missing: make release" >&2 && exit 1; }
 [ -f "$etc/secure-signer.yaml" ] || { echo "$etc/secure-signer.yaml is missing: the settings, as docs/hardware.md has them" >&2 && exit 1; }
 [ -f "$kernel" ] && [ -d "$modules" ] || { echo "kernel $kernel or its modules $modules are missing: apt-get install linux-image-cloud-amd64, 6.7 or later" >&2 && exit 1; }
 [ -f "$stub" ] || { echo "$stub is missing: apt-get install systemd-boot-efi" >&2 && exit 1; }
+
+# The programs, unless they are there already.
+[ -n "${SIGNER:-}" ] || scripts/release.sh dist
+signer=${SIGNER:-dist/secure-signer}
 
 # What the signer needs of the kernel, in the order in which it loads. Those of the
 # other maker's hardware refuse to load, which boot says.
