@@ -9,7 +9,7 @@ import (
 )
 
 // A KeyRelease keeps a sealing key for programs whose hardware cannot: it gives it
-// to whoever proves to be the one that it belongs to.
+// to whoever proves to be the one that it belongs to. Package peer is one, over HTTP.
 //
 // Whoever answers in its place knows the key, and with it all that is sealed from
 // then on. An implementation must know whom it asks, and by something that the host
