@@ -355,3 +355,38 @@ func TestABackupKeepsItsHorizonOrTakesANewOne(t *testing.T) {
 		t.Errorf("in place: exit %d, %s", code, stderr)
 	}
 }
+
+// A folder of format 2, the first that a horizon is in. Its witnesses are at a port
+// where nobody listens. It is never written again:
+//
+//	SECURE_SIGNER_FORMAT=testdata/horizon-2.tar.gz go test ./http -run TestMakeAFolderWithAHorizon
+const releasedHorizon = "testdata/horizon-2.tar.gz"
+
+func TestMakeAFolderWithAHorizonOfThisFormat(t *testing.T) {
+	archive := os.Getenv("SECURE_SIGNER_FORMAT")
+	if archive == "" {
+		t.Skip("only for a new format: SECURE_SIGNER_FORMAT=testdata/horizon-N.tar.gz")
+	}
+	dir := t.TempDir()
+	f := daemon.Folder{Path: filepath.Join(dir, "data"), Passphrase: filepath.Join(dir, "passphrase")}
+	write(t, f.Passphrase, []byte(formatPassphrase))
+	flags := []string{"--horizon", "witness"}
+	for i := range byte(3) {
+		key := ed25519.NewKeyFromSeed([]byte(strings.Repeat(string('a'+rune(i)), ed25519.SeedSize))).Public().(ed25519.PublicKey)
+		flags = append(flags, "--witness", witness.Witness{URL: "http://127.0.0.1:1/" + string('a'+rune(i)), Key: key}.String())
+	}
+	if code, stdout, stderr := daemon.Run(t, append(f.InitArgs(mainnet), flags...)...); code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	pack(t, f.Path, archive)
+}
+
+// TestAReleasedFolderWithAHorizonOpens with the very keeper that it was made for.
+func TestAReleasedFolderWithAHorizonOpens(t *testing.T) {
+	t.Parallel()
+	d := daemon.Serve(t, unpack(t, releasedHorizon))
+	s := stateOf(t, d)
+	if s.Kind != "witness" || s.Owned || !strings.Contains(s.Keeper, "3 witnesses") || !strings.Contains(s.Error, "http://127.0.0.1:1/") {
+		t.Errorf("got %+v", s)
+	}
+}
