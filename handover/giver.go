@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,12 +18,13 @@ type Giver struct {
 	Rule     Rule
 	Settings [32]byte // what the secret is sealed under
 
-	// Wrap gives the secret, 32 bytes, to seal, and returns what that returns.
+	// Wrap gives the secret, 32 bytes, to seal, and returns what that returns. It is
+	// called before and after Retire.
 	Wrap func(seal func(secret []byte) ([]byte, error)) ([]byte, error)
 
-	// Retire returns nil once this process can sign nothing any more, nor anybody
-	// after it until the folder is opened again.
-	Retire func() error
+	// Retire returns once this process can sign nothing any more, nor anybody after it
+	// until the folder is opened again. Head names everything that was recorded.
+	Retire func() (head [32]byte, err error)
 
 	mu      sync.Mutex // one offer at a time
 	nonce   *attest.Nonce
@@ -44,7 +46,8 @@ func (g *Giver) Nonce(context.Context) (attest.Nonce, error) {
 }
 
 // Give judges an offer and answers it. The order is the safety argument: all that
-// can be refused is refused first; then this program stops; then it answers.
+// can be refused is refused first, an answer that is thrown away included; then this
+// program stops; then it answers.
 func (g *Giver) Give(ctx context.Context, o Offer) (Answer, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -63,24 +66,30 @@ func (g *Giver) Give(ctx context.Context, o Offer) (Answer, error) {
 	if err := judge(g.Verifier, step.To, o.Evidence, o.claims().ReportData(o.Nonce, nil)); err != nil {
 		return Answer{}, fmt.Errorf("%w: the new program: %w", ErrRefused, err)
 	}
-	a, err := g.answer(ctx, o, step)
-	if err != nil {
+	if _, err := g.answer(ctx, o, step, [32]byte{}); err != nil {
 		return Answer{}, err
 	}
 	g.retired = true
-	if err := g.Retire(); err != nil {
+	head, err := g.Retire()
+	if err != nil {
 		return Answer{}, fmt.Errorf("stop signing: %w", err)
 	}
-	return a, nil
+	return g.answer(ctx, o, step, head)
 }
 
-// answer seals the secret, and makes sure that the other end will believe it.
-func (g *Giver) answer(ctx context.Context, o Offer, step Step) (a Answer, err error) {
+// Wait returns once no offer is being judged or answered.
+func (g *Giver) Wait() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+}
+
+// answer seals what passes, and makes sure that the other end will believe it.
+func (g *Giver) answer(ctx context.Context, o Offer, step Step, head [32]byte) (a Answer, err error) {
 	a.Sealed, err = g.Wrap(func(secret []byte) ([]byte, error) {
 		if len(secret) != secretSize {
 			return nil, fmt.Errorf("the secret has %d bytes, want %d", len(secret), secretSize)
 		}
-		text := append(g.Settings[:len(g.Settings):len(g.Settings)], secret...)
+		text := slices.Concat(g.Settings[:], head[:], secret)
 		defer clear(text)
 		return attest.SealTo(o.Evidence.Claims.HPKEKey, o.info(), text)
 	})

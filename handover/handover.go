@@ -15,7 +15,9 @@
 // The new program takes a secret only from the old program of the same step, proved
 // by evidence just the same: from anybody else it might be one that he knows. And it
 // takes it only for a folder with the settings that the old one was sealed under, so
-// that whoever owns the machine cannot drop the horizon on the way.
+// that whoever owns the machine cannot drop the horizon on the way. With the secret
+// it learns the last record of what was signed: a folder that ends elsewhere is an
+// older copy, which has forgotten signatures.
 //
 // Whatever is refused is refused before the old program has stopped, and it goes on.
 // An answer that is lost costs a start of the old program, and nothing else.
@@ -77,6 +79,12 @@ type Evidence func(ctx context.Context, rd attest.ReportData) (attest.Evidence, 
 type Verifier func(attest.Policy) attest.Verifier
 
 const secretSize = 32
+
+// Passed is what goes from the old program to the new one.
+type Passed struct {
+	Secret []byte   // 32 bytes, to be wiped
+	Head   [32]byte // names everything that the old program has recorded
+}
 
 // Three domains: what evidence of the new program is bound to, what evidence of the
 // old one is, and what the secret is sealed with. No other document of

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ type world struct {
 var (
 	secret   = bytes.Repeat([]byte{42}, secretSize)
 	settings = [32]byte{9}
+	head     = [32]byte{8}
 )
 
 func newWorld(t *testing.T) *world {
@@ -63,7 +65,7 @@ func newWorld(t *testing.T) *world {
 	w.giver = &Giver{
 		Evidence: w.before.Evidence, Verifier: w.verifier, Rule: rule, Settings: settings,
 		Wrap:   func(seal func([]byte) ([]byte, error)) ([]byte, error) { return seal(secret) },
-		Retire: func() error { w.retired++; return w.failing },
+		Retire: func() ([32]byte, error) { w.retired++; return head, w.failing },
 	}
 	w.taker = Taker{Evidence: w.after.Evidence, Verifier: w.verifier, Rule: rule, Settings: settings}
 	w.taker.Step = w.step(t, w.before, w.after, 0, 1)
@@ -103,7 +105,7 @@ func TestASignedStepPassesTheSecret(t *testing.T) {
 				old = Client{URL: server.URL + "/", HTTP: server.Client()}
 			}
 			got, err := w.taker.Take(t.Context(), old)
-			if err != nil || !bytes.Equal(got, secret) {
+			if err != nil || !bytes.Equal(got.Secret, secret) || got.Head != head {
 				t.Fatalf("got %x, %v", got, err)
 			}
 			if w.retired != 1 {
@@ -220,7 +222,7 @@ func TestTheOldProgramRefusesAndGoesOn(t *testing.T) {
 			fresh := newWorld(t)
 			w.giver.Rule, fresh.taker.Evidence, fresh.taker.Verifier = fresh.giver.Rule, w.before.Evidence, w.verifier
 			w.taker.Step, w.taker.Evidence = fresh.sameRoot(t, w), afterOf(w).Evidence
-			if got, err := w.taker.Take(t.Context(), w.giver); err != nil || !bytes.Equal(got, secret) {
+			if got, err := w.taker.Take(t.Context(), w.giver); err != nil || !bytes.Equal(got.Secret, secret) {
 				t.Errorf("the right one afterwards: %x, %v", got, err)
 			}
 		})
@@ -285,7 +287,7 @@ func (i impostor) Give(ctx context.Context, o Offer) (Answer, error) {
 func TestTheNewProgramTakesNoStrangersSecret(t *testing.T) {
 	known := bytes.Repeat([]byte{66}, secretSize)
 	seal := func(o *Offer) []byte {
-		sealed, err := attest.SealTo(o.Evidence.Claims.HPKEKey, o.info(), append(settings[:], known...))
+		sealed, err := attest.SealTo(o.Evidence.Claims.HPKEKey, o.info(), slices.Concat(settings[:], head[:], known))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +333,7 @@ func TestTheNewProgramTakesNoStrangersSecret(t *testing.T) {
 			if test.change != nil {
 				old = impostor{w.giver, test.change(w)}
 			}
-			if got, err := w.taker.Take(t.Context(), old); err == nil || got != nil {
+			if got, err := w.taker.Take(t.Context(), old); err == nil || got.Secret != nil {
 				t.Errorf("it takes %x, %v", got, err)
 			}
 		})

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,9 +20,12 @@ import (
 	"github.com/secure-signer/secure-signer/attest/nitro"
 	"github.com/secure-signer/secure-signer/attest/snp"
 	attesttpm "github.com/secure-signer/secure-signer/attest/tpm"
+	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/handover"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/datadir"
+	"github.com/secure-signer/secure-signer/record/journal"
+	"github.com/secure-signer/secure-signer/slashing"
 	"github.com/secure-signer/secure-signer/vault"
 )
 
@@ -55,15 +60,20 @@ func (d *daemon) giver() *handover.Giver {
 // errStopping means that the daemon stops for another reason.
 var errStopping = errors.New("this signer is stopping: start it again")
 
-// retire has the daemon stop, and returns once nothing can be signed any more.
-func (d *daemon) retire() error {
+// retire has the daemon stop, and returns once nothing can be signed any more, with
+// the name of all that was.
+func (d *daemon) retire() (head [32]byte, err error) {
 	done := make(chan error, 1)
 	select {
 	case d.retiring <- done:
 	case <-d.stopped:
-		return errStopping
+		return head, errStopping
 	}
-	return <-done
+	if err := <-done; err != nil {
+		return head, err
+	}
+	_, head = d.journal.Head()
+	return head, nil
 }
 
 type handOverFlags struct {
@@ -75,6 +85,10 @@ type handOverFlags struct {
 	tlsKey  string
 	seal    sealFlags
 	tpm     tpmFlags
+
+	maxFutureEpochs string
+	floorEpoch      optional[eth2.Epoch]
+	stderr          io.Writer
 }
 
 func handOverCommand() *cobra.Command {
@@ -90,9 +104,13 @@ gives it to this one if release managers have signed the step from it to this on
 Then the old one stops for good, and the vault is sealed to this one.
 
 What is refused leaves the old one as it was, signing. Cut off at any moment, either
-this one opens the folder, or the old one does and the same command goes on.`,
+this one opens the folder, or the old one does and the same command goes on.
+
+The folder is that of the old program, or a copy: a copy forgets what was signed
+since, and its keys then sign nothing of this epoch, as after a restore.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.stderr = cmd.ErrOrStderr()
 			return f.handOver(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
@@ -103,6 +121,8 @@ this one opens the folder, or the old one does and the same command goes on.`,
 	flags.StringVar(&f.caFile, "tls-ca-file", "", "PEM `file` of the authority, or the certificate itself, that the old program's TLS certificate is checked against")
 	flags.StringVar(&f.tlsCert, "tls-cert-file", "", "PEM `file` of a certificate to show the old program, where it wants one")
 	flags.StringVar(&f.tlsKey, "tls-key-file", "", "PEM `file` of its key")
+	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "how many `epochs` past the clock the old program has signed, or off: as it was started with")
+	flags.Var(&f.floorEpoch, "floor-epoch", "for a copy of the folder: sign nothing of this `epoch` or before; needed where the clock does not tell")
 	f.seal.platform.define(flags, &f.tpm)
 	f.tpm.define(flags)
 	return cmd
@@ -147,17 +167,55 @@ func (f handOverFlags) take(ctx context.Context, d datadir.Folder, now platform,
 	if err != nil {
 		return err
 	}
-	key, err := handover.Taker{
+	passed, err := handover.Taker{
 		Evidence: now.Evidence, Verifier: now.verifiers, Rule: ruleOf(d.Binding), Settings: d.Hash(), Step: step,
 	}.Take(ctx, old)
 	if err != nil {
 		return fmt.Errorf("hand-over: %w", err)
 	}
-	defer clear(key)
-	if err := vault.Rewrap(d.Vault(), handedOver(key), now.seal(d.Settings)); err != nil {
-		return fmt.Errorf("%w: nothing was changed, but the old program has stopped: start it again", err)
+	defer clear(passed.Secret)
+	err = f.remember(ctx, d, passed)
+	if err == nil {
+		err = vault.Rewrap(d.Vault(), handedOver(passed.Secret), now.seal(d.Settings))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the old program has stopped, and still opens its folder: start it again, and repeat", err)
 	}
 	return nil
+}
+
+// remember makes sure that nothing is signed here which conflicts with what the old
+// program has signed. If this is a copy of its folder, the journal lacks what was
+// signed since it was copied, and every floor is raised as after a restore.
+func (f handOverFlags) remember(ctx context.Context, d datadir.Folder, passed handover.Passed) error {
+	v, err := vault.Open(d.Vault(), handedOver(passed.Secret))
+	if err != nil {
+		return err
+	}
+	same, err := endsAt(d.Journal(), v.DeriveKey(journalKeyLabel), passed.Head)
+	if err == nil && !same {
+		err = f.raise(ctx, d, v)
+	}
+	return errors.Join(err, v.Close())
+}
+
+func endsAt(dir string, key, head [32]byte) (bool, error) {
+	j, err := journal.Open(dir, key)
+	if err != nil {
+		return false, err
+	}
+	_, now := j.Head()
+	return now == head, j.Close()
+}
+
+func (f handOverFlags) raise(ctx context.Context, d datadir.Folder, v *vault.Vault) error {
+	r := restorer{restoreFlags: restoreFlags{maxFutureEpochs: f.maxFutureEpochs, floorEpoch: f.floorEpoch}, now: time.Now()}
+	last, err := r.lastEpoch(d.Network, time.Time{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(f.stderr, "warning: %s is an older copy of the folder that the old program served: every key signs nothing of epoch %d or before\n", d.Path(), last)
+	return r.raise(ctx, d.Journal(), v, d.Network, last)
 }
 
 // platform opens the one that this program runs in: that of the folder, unless the

@@ -49,6 +49,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	d.signer.Keys = metrics.Keys(d.keyring)
 	reloads := newReloader(d.log, d.sources())
 	signing := d.signing(metrics, reloads)
+	d.giving = d.giver()
 	attestation, err := f.attestation(d)
 	if err != nil {
 		return err
@@ -94,8 +95,9 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	signing.ShutDown()
 	if retired != nil { // before it is answered, so that nobody else can sign when it is
 		signing.Settle()
-		cause = d.close()
+		cause = d.end()
 		retired <- cause
+		d.giving.Wait()
 	}
 	drain(servers, d.log)
 	return cause
@@ -195,7 +197,7 @@ func (d *daemon) routes(signing http.Handler, attestation *attestapi.API) http.H
 	mux.Handle(attestapi.RouteAttest, attestation.Attest())
 	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import()))
 	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate()))
-	handOver := httpjson.RequireToken(token, handover.Handler(d.giver(), d.log))
+	handOver := httpjson.RequireToken(token, handover.Handler(d.giving, d.log))
 	mux.Handle(handover.NonceRoute, handOver)
 	mux.Handle(handover.GiveRoute, handOver)
 	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it

@@ -17,6 +17,7 @@ import (
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/handover"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/datadir"
 	"github.com/secure-signer/secure-signer/policy"
@@ -67,9 +68,10 @@ type daemon struct {
 
 	generous func() // to be called once all keys are loaded
 
+	giving   *handover.Giver   // nil where no hardware seals
 	retiring chan chan<- error // who waits for nothing to be signed any more
 	stopped  chan struct{}     // closed once listen takes no more of them
-	closed   bool              // of the goroutine that serves
+	ended    bool              // nothing is signed any more; of the goroutine that serves
 }
 
 func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -201,13 +203,23 @@ func (d *daemon) settle() error {
 	return d.journal.Settle(context.Background())
 }
 
-// close closes in the reverse order of open, except for the horizon: what the next
-// run inherits is named by a journal to which nothing can be added any more.
+// close closes all that open has opened.
 func (d *daemon) close() error {
-	if d.closed {
+	err := d.end()
+	if d.vault != nil {
+		err = errors.Join(err, d.vault.Close())
+	}
+	return err
+}
+
+// end closes whatever signs, in the reverse order of open, except for the horizon:
+// what the next run inherits is named by a journal to which nothing can be added any
+// more.
+func (d *daemon) end() error {
+	if d.ended {
 		return nil
 	}
-	d.closed = true
+	d.ended = true
 	var errs []error
 	if d.keyring != nil {
 		errs = append(errs, d.keyring.Close())
@@ -218,9 +230,6 @@ func (d *daemon) close() error {
 		if d.horizon != nil {
 			errs = append(errs, d.horizon.close(recorded))
 		}
-	}
-	if d.vault != nil {
-		errs = append(errs, d.vault.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -211,7 +211,29 @@ func TestAnAnswerThatIsLostLosesNothing(t *testing.T) {
 	signs(t, d, 103)
 }
 
-// TestTheHorizonCannotBeLostOnTheWay: whoever owns the machine edits config.yaml
+// TestACopyOfTheFolderSignsNothingThatItHasForgotten: an image takes over a copy of
+// the old one's disk, which lacks what was signed since.
+func TestACopyOfTheFolderSignsNothingThatItHasForgotten(t *testing.T) {
+	w := newTakeover(t)
+	right := w.step(t, "right.json", measure(t, daemon.Program(t)), measure(t, next.program(t)), 0, 1)
+	copied := folder{filepath.Join(t.TempDir(), "data"), w.root}
+	if err := os.CopyFS(copied.path, os.DirFS(w.path)); err != nil {
+		t.Fatal(err)
+	}
+	signs(t, w.old, 101)
+	out := must(t, next.program(t), copied.flags("hand-over", "--from", w.old.URL, "--step", right)...)
+	if !strings.Contains(out, "older copy") {
+		t.Errorf("it does not say that the folder is an older copy:\n%s", out)
+	}
+	d := copied.serve(t, next.program(t))
+	for _, target := range []uint64{101, 200} {
+		if status, reason := vote(t, d, target, 2); status != 412 || reason != "below_floor" {
+			t.Errorf("a vote for epoch %d: %d %s, want 412 below_floor", target, status, reason)
+		}
+	}
+}
+
+// TestTheSettingsCannotChangeOnTheWay: whoever owns the machine edits config.yaml
 // before the next version reads it.
 func TestTheSettingsCannotChangeOnTheWay(t *testing.T) {
 	w := newTakeover(t)
