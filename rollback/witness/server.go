@@ -64,7 +64,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	held, err := s.offer(ctx, asked)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
-		http.Error(w, fmt.Sprintf("this witness does not know the signer %x: its operator lets it in by: secure-signer witness enrol --signer 0x%[1]x", asked.signer), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("this witness does not know the signer: its operator lets it in by: secure-signer witness enrol --signer 0x%x", asked.signer), http.StatusForbidden)
 	case err != nil:
 		s.Log.Error("a request was not answered", "signer", shown(asked.signer[:]), "counter", asked.counter.String(), "error", err)
 		http.Error(w, "this witness cannot write: its operator finds the reason in its log", http.StatusServiceUnavailable)
