@@ -128,7 +128,7 @@ func (c *tool) generateAttested(ctx context.Context, f generateFlags) error {
 		return errors.Join(err, os.Remove(f.out))
 	}
 	depositFile := filepath.Join(f.out, fmt.Sprintf("deposit_data-%d.json", time.Now().Unix()))
-	err = errors.Join(err, keepNew(depositFile, deposits), durable.SyncDir(f.out), c.printGenerated(made))
+	err = errors.Join(err, keepNew(depositFile, deposits), durable.SyncDir(f.out), c.printGenerated(made, "a backup of them (signerctl backup FILE) opens on that hardware alone"))
 	fmt.Fprintf(c.stderr, "The deposit file is %s. Whoever pays checks first, for each key: signerctl attest verify %s --policy POLICY --nonce %s\n",
 		depositFile, filepath.Join(f.out, "evidence-0x….json"), hex.EncodeToString(request.Nonce[:]))
 	return err

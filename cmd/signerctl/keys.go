@@ -125,7 +125,7 @@ func (c *tool) generateCommand() *cobra.Command {
 			}
 			made, err := c.generate(cmd.Context(), signer, f.count)
 			if len(made.Pubkeys) > 0 {
-				err = errors.Join(c.printGenerated(made), err)
+				err = errors.Join(c.printGenerated(made, "take a backup now (signerctl backup FILE), and keep the passphrase apart from it"), err)
 			}
 			return err
 		},
@@ -159,7 +159,8 @@ func (c *tool) generate(ctx context.Context, signer *client, n int) (management.
 	return made, nil
 }
 
-func (c *tool) printGenerated(made management.Generated) error {
+// printGenerated prints the keys, and what to do next.
+func (c *tool) printGenerated(made management.Generated, next string) error {
 	if c.json {
 		return c.printJSON(made)
 	}
@@ -168,6 +169,6 @@ func (c *tool) printGenerated(made management.Generated) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.stderr, "%s in service, and nowhere else: take a backup now (signerctl backup FILE), and keep the passphrase apart from it.\n", count(len(made.Pubkeys)))
+	fmt.Fprintf(c.stderr, "%s in service, and nowhere else: %s.\n", count(len(made.Pubkeys)), next)
 	return nil
 }
