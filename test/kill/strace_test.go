@@ -83,7 +83,7 @@ func (f fault) inject(t *testing.T, d *daemon.Daemon, folder string) tracer {
 	}()
 	if err := <-attached; err != nil {
 		if strings.Contains(err.Error(), "not permitted") && os.Getenv("CI") == "" {
-			t.Skipf("strace may not attach to a running process: run this as root, or set kernel.yama.ptrace_scope to 0: %v", err)
+			t.Skipf("strace may not attach to a running signer, which hides from its own user: run this as root: %v", err)
 		}
 		t.Fatalf("strace does not attach: %v", err)
 	}
