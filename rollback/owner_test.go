@@ -20,7 +20,7 @@ type machine struct {
 
 func newMachine(epoch uint64) *machine { return &machine{epochs: cell{n: epoch}} }
 
-func (m *machine) start(t *testing.T) *rollback.Owner {
+func (m *machine) start(t testing.TB) *rollback.Owner {
 	t.Helper()
 	o, err := rollback.Start(t.Context(), rollback.Config{
 		Epochs: rollback.Exclusive(&m.epochs), Stops: rollback.Exclusive(&m.stops), Memos: &m.memos,
@@ -68,7 +68,7 @@ func (m *memory) Save(_ context.Context, memo rollback.Memo) error {
 	return m.err
 }
 
-func claim(t *testing.T, o *rollback.Owner, upTo uint64) {
+func claim(t testing.TB, o *rollback.Owner, upTo uint64) {
 	t.Helper()
 	if err := o.Claim(t.Context(), upTo); err != nil {
 		t.Fatal(err)
@@ -323,5 +323,18 @@ func TestAnExclusiveCounterMovesByOneOrNotAtAll(t *testing.T) {
 				t.Errorf("a refused move has left it at %d", c.n)
 			}
 		})
+	}
+}
+
+// BenchmarkAVoteInAnOwnedEpoch is what a horizon adds to each vote but the first.
+func BenchmarkAVoteInAnOwnedEpoch(b *testing.B) {
+	o := newMachine(10).start(b)
+	claim(b, o, 11)
+	for b.Loop() {
+		recorded, err := o.Attest(b.Context(), 10, 11)
+		if err != nil {
+			b.Fatal(err)
+		}
+		recorded()
 	}
 }
