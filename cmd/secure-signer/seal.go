@@ -102,6 +102,9 @@ func (p platform) seals() string {
 	if p.kept {
 		return fmt.Sprintf("platform %s: only this program opens it, by the leave of its key keeper", p.name)
 	}
+	if p.name == "tpm" { // which measures no program
+		return "platform tpm: only this machine opens it, under what it has booted"
+	}
 	return fmt.Sprintf("platform %s: only this program opens it, where it runs now", p.name)
 }
 
