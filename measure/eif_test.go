@@ -125,8 +125,11 @@ func TestSignedImageWithAnyByteChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same := 0
-	for i := range good {
+	same, step := 0, 1
+	if testing.Short() {
+		step = 41
+	}
+	for i := 0; i < len(good); i += step {
 		b := bytes.Clone(good)
 		b[i] ^= 1
 		sum := crc32.ChecksumIEEE(slices.Concat(b[:eifChecksum], b[eifHeaderSize:]))
@@ -141,7 +144,7 @@ func TestSignedImageWithAnyByteChanged(t *testing.T) {
 	}
 	// Memory, processors, architecture, checksum, metadata, and the lines of the PEM:
 	// none is measured.
-	if same < 100 || same > 700 {
+	if step == 1 && (same < 100 || same > 700) {
 		t.Errorf("%d bytes make no difference", same)
 	}
 }
