@@ -43,7 +43,7 @@ func TestTwoFoldersGiveTheSameBytes(t *testing.T) {
 		if sha256.Sum256(a) != sha256.Sum256(b) {
 			t.Errorf("%s: %x here, %x there", program, sha256.Sum256(a), sha256.Sum256(b))
 		}
-		for _, folder := range []string{root, elsewhere, os.Getenv("HOME") + "/"} {
+		for _, folder := range []string{root, elsewhere} {
 			if bytes.Contains(a, []byte(folder)) || bytes.Contains(b, []byte(folder)) {
 				t.Errorf("%s names the folder %s", program, folder)
 			}
