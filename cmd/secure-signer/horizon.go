@@ -206,7 +206,7 @@ func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
 	}
 	claimed, now := eth2.Epoch(at), time.Now()
 	if claimed > h.lastClaimed() {
-		h.log.Warn("horizon: another copy of this signer claims epochs: of two that run, stop one", "until", claimed)
+		h.log.Warn("horizon: an epoch was "+claimedElsewhere, "until", claimed)
 	}
 	h.know(claimed)
 	current, last := h.clock.due(now)
@@ -262,7 +262,7 @@ func (h *horizon) note(err error) {
 		h.said = time.Now()
 		h.log.Error("horizon: no epoch is claimed", "error", err)
 	case err == nil && before != nil:
-		h.log.Info("horizon: epochs are claimed again", "claimed", h.lastClaimed())
+		h.log.Info("horizon: its keeper answers again", "claimed", h.lastClaimed())
 	}
 }
 

@@ -21,6 +21,9 @@ type horizonState struct {
 	why     string
 }
 
+// claimedElsewhere is what may have become of an epoch that this run does not own.
+const claimedElsewhere = "claimed by another copy of this signer, of which only one should run, or by a claim of this one whose answer was lost"
+
 func (h *horizon) state(now time.Time) horizonState {
 	h.mu.Lock()
 	s := horizonState{err: h.err}
@@ -44,7 +47,7 @@ func (h *horizon) state(now time.Time) horizonState {
 	case claimed < current:
 		s.why = fmt.Sprintf("the epochs that were missed are being claimed: %d of %d", claimed, current)
 	default:
-		s.why = "another copy of this signer has claimed the epoch: of two that run, stop one"
+		s.why = "the epoch was " + claimedElsewhere
 	}
 	return s
 }
