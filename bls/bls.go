@@ -26,9 +26,10 @@
 //
 //   - The package signs any root it is given. What may be signed is decided
 //     elsewhere.
-//   - Whoever can read this process's memory can read the keys. The arena is kept
-//     out of swap, core dumps and forked children as far as the system allows;
-//     [Keyring.Protections] says how far that was.
+//   - Whoever can have this process run his code can read the keys, and whoever can
+//     read its memory, too, where the system has no memory that the kernel itself
+//     cannot read. The arena is kept out of swap, core dumps and forked children as
+//     far as the system allows; [Keyring.Protections] says how far that was.
 //   - A SecretKey lies on the Go heap until Wipe, and library code below this
 //     package may leave parts of a secret in registers or on a thread's stack.
 package bls
