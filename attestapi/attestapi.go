@@ -99,8 +99,27 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// An API is the three routes. Its keys are of this run.
-type API struct {
+// Routes are the handlers, one each.
+type Routes struct {
+	Attest   http.Handler // for everybody
+	Import   http.Handler
+	Generate http.Handler
+}
+
+// New draws the keys of this run.
+func New(c Config) (Routes, error) {
+	h, err := newHandler(c)
+	if err != nil {
+		return Routes{}, err
+	}
+	return h.routes(), nil
+}
+
+func (h *handler) routes() Routes {
+	return Routes{Attest: h.serve(h.attest), Import: h.serve(h.importKey), Generate: h.serve(h.generate)}
+}
+
+type handler struct {
 	Config
 	inbox   *attest.Inbox
 	receipt ed25519.PrivateKey
@@ -110,30 +129,20 @@ type API struct {
 	bodies  chan struct{} // holds the imports that are worked on
 }
 
-// New draws the keys of this run.
-func New(c Config) (*API, error) {
+func newHandler(c Config) (*handler, error) {
 	c.Settings = c.Settings.canonical(c.Network)
-	a := &API{Config: c, nonces: newNonces(time.Now), quotes: newQuotes(maxQuotes), bodies: make(chan struct{}, maxBodies)}
+	h := &handler{Config: c, nonces: newNonces(time.Now), quotes: newQuotes(maxQuotes), bodies: make(chan struct{}, maxBodies)}
 	var err error
-	if a.inbox, err = attest.NewInbox(); err != nil {
+	if h.inbox, err = attest.NewInbox(); err != nil {
 		return nil, err
 	}
 	var public ed25519.PublicKey
-	if public, a.receipt, err = ed25519.GenerateKey(rand.Reader); err != nil {
+	if public, h.receipt, err = ed25519.GenerateKey(rand.Reader); err != nil {
 		return nil, fmt.Errorf("draw the receipt key: %w", err)
 	}
-	a.channel, err = Document{Settings: c.Settings, ReceiptKey: attest.Hex(public)}.encode()
-	return a, err
+	h.channel, err = Document{Settings: c.Settings, ReceiptKey: attest.Hex(public)}.encode()
+	return h, err
 }
-
-// Attest serves POST /attest, for everybody.
-func (a *API) Attest() http.Handler { return a.serve(a.attest) }
-
-// Import serves POST /import.
-func (a *API) Import() http.Handler { return a.serve(a.importKey) }
-
-// Generate serves POST /attest/keys.
-func (a *API) Generate() http.Handler { return a.serve(a.generate) }
 
 // A failure is an answer that is an error.
 type failure struct {
@@ -149,14 +158,14 @@ func fail(status int, reason, format string, args ...any) error {
 }
 
 // serve answers POST with what work returns.
-func (a *API) serve(work func(*http.Request) (any, error)) http.Handler {
+func (h *handler) serve(work func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
 			httpjson.WriteError(w, http.StatusMethodNotAllowed, httpjson.ReasonMethodNotAllowed, "use POST")
 			return
 		}
-		if a.Evidence == nil {
+		if h.Evidence == nil {
 			httpjson.WriteError(w, http.StatusNotImplemented, ReasonNoPlatform,
 				"this signer runs in no trusted hardware that attests, so it cannot prove what it is: make a data folder with secure-signer init --platform, or go on without --attest")
 			return
@@ -170,7 +179,7 @@ func (a *API) serve(work func(*http.Request) (any, error)) http.Handler {
 		if !errors.As(err, &failed) {
 			failed = &failure{http.StatusInternalServerError, reasonInternal, err.Error()}
 		}
-		a.Log.Warn("refused", "route", r.URL.Path, "reason", failed.reason, "error", failed.message)
+		h.Log.Warn("refused", "route", r.URL.Path, "reason", failed.reason, "error", failed.message)
 		httpjson.WriteError(w, failed.status, failed.reason, failed.message)
 	})
 }

@@ -40,7 +40,7 @@ type Attested struct {
 // maxAttestBody is far more than a nonce and a deposit's terms need.
 const maxAttestBody = 4 << 10
 
-func (a *API) attest(r *http.Request) (any, error) {
+func (h *handler) attest(r *http.Request) (any, error) {
 	var req AttestRequest
 	if err := decode(r, maxAttestBody, &req); err != nil {
 		return nil, err
@@ -50,27 +50,27 @@ func (a *API) attest(r *http.Request) (any, error) {
 		return nil, fail(http.StatusBadRequest, ReasonNeedsTLS,
 			"%v: start the signer with --tls-cert-file and --tls-key-file, whose certificate no CA need have issued, and ask at https:// with TLS 1.3", err)
 	}
-	claims := attest.Claims{HPKEKey: a.inbox.PublicKey(), TLSKey: a.TLSKey(r), Config: a.channel}
-	ev, err := a.prove(r.Context(), claims, req.Nonce, exporter)
+	claims := attest.Claims{HPKEKey: h.inbox.PublicKey(), TLSKey: h.TLSKey(r), Config: h.channel}
+	ev, err := h.prove(r.Context(), claims, req.Nonce, exporter)
 	if err != nil {
 		return nil, err
 	}
-	a.Log.Info("evidence given", "type", ev.Type, "address", r.RemoteAddr)
-	return Attested{ev, a.nonces.draw(digest(ev))}, nil
+	h.Log.Info("evidence given", "type", ev.Type, "address", r.RemoteAddr)
+	return Attested{ev, h.nonces.draw(digest(ev))}, nil
 }
 
 // prove asks the hardware for evidence with these claims.
-func (a *API) prove(ctx context.Context, claims attest.Claims, nonce attest.Nonce, exporter []byte) (attest.Evidence, error) {
+func (h *handler) prove(ctx context.Context, claims attest.Claims, nonce attest.Nonce, exporter []byte) (attest.Evidence, error) {
 	var ev attest.Evidence
-	err := a.quotes.one(ctx, func(ctx context.Context) (err error) {
-		ev, err = a.Evidence(ctx, claims.ReportData(nonce, exporter))
+	err := h.quotes.one(ctx, func(ctx context.Context) (err error) {
+		ev, err = h.Evidence(ctx, claims.ReportData(nonce, exporter))
 		return err
 	})
 	switch {
 	case errors.Is(err, errBusy):
 		return ev, fail(http.StatusServiceUnavailable, reasonOverloaded, "%v", err)
 	case err != nil:
-		a.Log.Error("the hardware gives no evidence", "error", err)
+		h.Log.Error("the hardware gives no evidence", "error", err)
 		return ev, fail(http.StatusServiceUnavailable, ReasonNoEvidence, "the hardware gives no evidence: %v", err)
 	}
 	ev.Claims = claims

@@ -52,7 +52,7 @@ func TestEvidenceIsBoundToTheNonceAndToThisVeryConnection(t *testing.T) {
 
 func TestThereIsNoEvidenceWithoutTLS13(t *testing.T) {
 	w := newWorld(t)
-	plain := httptest.NewServer(w.Attest())
+	plain := httptest.NewServer(w.routes().Attest)
 	defer plain.Close()
 	got := w.postBy(plain.Client(), plain.URL, AttestRequest{})
 	if got.status != http.StatusBadRequest || got.reason() != ReasonNeedsTLS || !strings.Contains(string(got.body), "--tls-cert-file") {

@@ -34,7 +34,7 @@ type Generated struct {
 // own. Here there is no such key: it is drawn now, this is its first signature, and no
 // request can have another deposit signed with it. The evidence names the credentials,
 // so that whoever pays sees whose they are.
-func (a *API) generate(r *http.Request) (any, error) {
+func (h *handler) generate(r *http.Request) (any, error) {
 	var req GenerateRequest
 	if err := decode(r, maxAttestBody, &req); err != nil {
 		return nil, err
@@ -42,51 +42,51 @@ func (a *API) generate(r *http.Request) (any, error) {
 	if err := checkTerms(req.WithdrawalCredentials, req.Amount); err != nil {
 		return nil, fail(http.StatusBadRequest, httpjson.ReasonMalformedRequest, "%v", err)
 	}
-	if !a.Custody.Ready() {
+	if !h.Custody.Ready() {
 		return nil, fail(http.StatusServiceUnavailable, reasonLoading, "%v", custody.ErrLoading)
 	}
 	ctx := context.WithoutCancel(r.Context()) // a key that nobody hears of is of no use
-	pub, err := a.Custody.Generate(ctx)
+	pub, err := h.Custody.Generate(ctx)
 	if err != nil {
-		a.Log.Error("key not generated", "error", err)
+		h.Log.Error("key not generated", "error", err)
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "a key could not be generated: %v", err)
 	}
-	a.Log.Info("key generated", "pubkey", pub, "attested", true)
-	deposit, err := a.deposit(ctx, pub, req)
+	h.Log.Info("key generated", "pubkey", pub, "attested", true)
+	deposit, err := h.deposit(ctx, pub, req)
 	if err != nil {
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "key %v was generated and signs no deposit: %v: delete it, and ask again", pub, err)
 	}
-	config, err := Document{Settings: a.Settings, Generated: deposit}.encode()
+	config, err := Document{Settings: h.Settings, Generated: deposit}.encode()
 	if err != nil {
 		return nil, err
 	}
-	ev, err := a.prove(ctx, attest.Claims{Config: config}, req.Nonce, nil)
+	ev, err := h.prove(ctx, attest.Claims{Config: config}, req.Nonce, nil)
 	if err != nil {
-		a.Log.Warn("a key was generated and has no evidence: delete it, or use it without", "pubkey", pub)
+		h.Log.Warn("a key was generated and has no evidence: delete it, or use it without", "pubkey", pub)
 		return nil, err
 	}
 	return Generated{pub, deposit, ev}, nil
 }
 
-func (a *API) deposit(ctx context.Context, pub bls.PublicKey, req GenerateRequest) (*DepositData, error) {
+func (h *handler) deposit(ctx context.Context, pub bls.PublicKey, req GenerateRequest) (*DepositData, error) {
 	m := &eth2.Deposit{
 		Pubkey:                eth2.PublicKey(pub),
 		WithdrawalCredentials: req.WithdrawalCredentials,
 		Amount:                eth2.Gwei(req.Amount),
-		GenesisForkVersion:    a.Network.Forks[0].Version,
+		GenesisForkVersion:    h.Network.Forks[0].Version,
 	}
-	root, err := m.SigningRoot(a.Network)
+	root, err := m.SigningRoot(h.Network)
 	if err != nil {
 		return nil, err
 	}
-	key, ok := a.Keys.Key(pub)
+	key, ok := h.Keys.Key(pub)
 	if !ok {
 		return nil, fmt.Errorf("it is not in service any more")
 	}
-	signature, err := a.Keys.Sign(ctx, key, root)
+	signature, err := h.Keys.Sign(ctx, key, root)
 	if err != nil {
 		return nil, err
 	}
-	d := newDepositData(m, eth2.Signature(signature), a.Network.Name)
+	d := newDepositData(m, eth2.Signature(signature), h.Network.Name)
 	return d, d.Check() // a deposit that is wrong costs its whole amount
 }

@@ -39,10 +39,10 @@ const (
 //  2. the bundle opens, and is what it was sent for, which changes nothing;
 //  3. its history is valid and durable;
 //  4. only now is the key brought into service.
-func (a *API) importKey(r *http.Request) (any, error) {
+func (h *handler) importKey(r *http.Request) (any, error) {
 	select {
-	case a.bodies <- struct{}{}:
-		defer func() { <-a.bodies }()
+	case h.bodies <- struct{}{}:
+		defer func() { <-h.bodies }()
 	default:
 		return nil, fail(http.StatusServiceUnavailable, reasonOverloaded, "other imports are still being worked on: send them one after another")
 	}
@@ -50,32 +50,32 @@ func (a *API) importKey(r *http.Request) (any, error) {
 	if err := decode(r, maxImportBody, &req); err != nil {
 		return nil, err
 	}
-	if !a.Custody.Ready() {
+	if !h.Custody.Ready() {
 		return nil, fail(http.StatusServiceUnavailable, reasonLoading, "%v", custody.ErrLoading)
 	}
-	evidence, ok := a.nonces.take(req.ImportNonce)
+	evidence, ok := h.nonces.take(req.ImportNonce)
 	if !ok {
 		return nil, fail(http.StatusConflict, ReasonImportNonce,
 			"this import nonce has been used, is older than %v, or was drawn by another run: nothing was imported; ask for evidence again, and seal the key anew", ImportTime)
 	}
-	bundle, err := openBundle(a.inbox, Address{a.Network.GenesisValidatorsRoot, evidence, req.ImportNonce, req.Pubkey}, req.Sealed)
+	bundle, err := openBundle(h.inbox, Address{h.Network.GenesisValidatorsRoot, evidence, req.ImportNonce, req.Pubkey}, req.Sealed)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, ReasonBundleRefused, "the sealed key was not imported: %v", err)
 	}
 	defer bundle.Secret.Wipe()
 	ctx := context.WithoutCancel(r.Context()) // what has begun is finished
-	if err := a.importHistory(ctx, req.Pubkey, bundle.History); err != nil {
+	if err := h.importHistory(ctx, req.Pubkey, bundle.History); err != nil {
 		return nil, err
 	}
-	return a.bringIn(ctx, bundle, req, evidence)
+	return h.bringIn(ctx, bundle, req, evidence)
 }
 
 // importHistory makes the history of the key durable.
-func (a *API) importHistory(ctx context.Context, pub bls.PublicKey, h History) error {
-	if h.None {
+func (h *handler) importHistory(ctx context.Context, pub bls.PublicKey, past History) error {
+	if past.None {
 		return nil
 	}
-	imported, err := a.Guard.Import(ctx, strings.NewReader(h.SlashingProtection), func(p bls.PublicKey) bool { return p == pub })
+	imported, err := h.Guard.Import(ctx, strings.NewReader(past.SlashingProtection), func(p bls.PublicKey) bool { return p == pub })
 	if imported == nil {
 		if errors.Is(err, slashing.ErrInterchange) {
 			return fail(http.StatusBadRequest, ReasonBundleRefused, "nothing was imported: slashing protection data: %v", err)
@@ -93,26 +93,26 @@ func (a *API) importHistory(ctx context.Context, pub bls.PublicKey, h History) e
 }
 
 // bringIn brings the key into service and says so.
-func (a *API) bringIn(ctx context.Context, b Bundle, req ImportRequest, evidence attest.Digest) (any, error) {
+func (h *handler) bringIn(ctx context.Context, b Bundle, req ImportRequest, evidence attest.Digest) (any, error) {
 	origin := slashing.WithHistory
 	if b.History.None {
 		origin = slashing.Arrived
 	}
-	status, err := a.Custody.Import(ctx, b.Secret, origin)
+	status, err := h.Custody.Import(ctx, b.Secret, origin)
 	if err != nil {
-		a.Log.Error("key not imported", "pubkey", req.Pubkey, "error", err)
+		h.Log.Error("key not imported", "pubkey", req.Pubkey, "error", err)
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "%v", err)
 	}
-	a.Log.Info("key imported", "pubkey", req.Pubkey, "status", status, "history", !b.History.None, "attested", true)
-	state, err := a.Guard.State(ctx, req.Pubkey)
+	h.Log.Info("key imported", "pubkey", req.Pubkey, "status", status, "history", !b.History.None, "attested", true)
+	state, err := h.Guard.State(ctx, req.Pubkey)
 	if err != nil {
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "the key is in service, and its record cannot be read for the receipt: %v", err)
 	}
-	signed, err := a.sign(Receipt{
+	signed, err := h.sign(Receipt{
 		Pubkey:                req.Pubkey,
 		Status:                status,
-		GenesisValidatorsRoot: a.Network.GenesisValidatorsRoot,
-		Horizon:               a.Settings.Horizon,
+		GenesisValidatorsRoot: h.Network.GenesisValidatorsRoot,
+		Horizon:               h.Settings.Horizon,
 		History:               !b.History.None,
 		Floors:                FloorsOf(state.Watermarks()),
 		ImportNonce:           req.ImportNonce,
@@ -122,5 +122,5 @@ func (a *API) bringIn(ctx context.Context, b Bundle, req ImportRequest, evidence
 	if err != nil {
 		return nil, err
 	}
-	return Imported{signed, a.nonces.draw(evidence)}, nil
+	return Imported{signed, h.nonces.draw(evidence)}, nil
 }

@@ -65,12 +65,12 @@ type SignedReceipt struct {
 
 const receiptDomain = "secure-signer receipt v1\x00"
 
-func (a *API) sign(r Receipt) (SignedReceipt, error) {
+func (h *handler) sign(r Receipt) (SignedReceipt, error) {
 	text, err := json.Marshal(r) // as the document is written, so that its horizon is the same text
 	if err != nil {
 		return SignedReceipt{}, fmt.Errorf("write the receipt: %w", err)
 	}
-	return SignedReceipt{string(text), ed25519.Sign(a.receipt, append([]byte(receiptDomain), text...))}, nil
+	return SignedReceipt{string(text), ed25519.Sign(h.receipt, append([]byte(receiptDomain), text...))}, nil
 }
 
 // Verify returns what the receipt says, if the holder of the key has signed it: the

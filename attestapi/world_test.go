@@ -34,7 +34,7 @@ const epochNow = 100
 
 // A world is the real parts behind the routes, over TLS, on a test root.
 type world struct {
-	*API
+	*handler
 	t      testing.TB
 	server *httptest.Server
 	root   ed25519.PrivateKey
@@ -75,16 +75,17 @@ func newWorld(t testing.TB, changes ...func(*Config)) *world {
 	for _, change := range changes {
 		change(&c)
 	}
-	if w.API, err = New(c); err != nil {
+	if w.handler, err = newHandler(c); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Custody.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle(RouteAttest, w.Attest())
-	mux.Handle(RouteImport, w.Import())
-	mux.Handle(RouteGenerate, w.Generate())
+	routes := w.routes()
+	mux.Handle(RouteAttest, routes.Attest)
+	mux.Handle(RouteImport, routes.Import)
+	mux.Handle(RouteGenerate, routes.Generate)
 	w.server = httptest.NewTLSServer(mux)
 	t.Cleanup(w.server.Close)
 	return w

@@ -14,10 +14,10 @@ import (
 
 // attestation is the attestation API over this daemon's parts. On a platform that is
 // none it only says so.
-func (f serveFlags) attestation(d *daemon) (*attestapi.API, error) {
+func (f serveFlags) attestation(d *daemon) (attestapi.Routes, error) {
 	settings, err := f.settings(d.dir.Binding)
 	if err != nil {
-		return nil, err
+		return attestapi.Routes{}, err
 	}
 	c := attestapi.Config{
 		TLSKey:   func(r *http.Request) []byte { return tlsfiles.ShownKey(r.Context()) },

@@ -187,16 +187,16 @@ func (d *daemon) further() []web3signer.Check {
 // routes puts the APIs of port 9000 side by side. Those that change the vault or
 // show more than public keys need the token, unless the keymanager API is open to
 // whoever has been let in. Evidence is for everybody.
-func (d *daemon) routes(signing http.Handler, attestation *attestapi.API) http.Handler {
+func (d *daemon) routes(signing http.Handler, attestation attestapi.Routes) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", signing)
 	token := func() string { return *d.token.Load() }
 	mux.Handle("/eth/v1/keystores", d.access.keymanager(token, keymanager.New(keymanager.Config{
 		Custody: d.custody, Guard: d.guard, Log: d.log,
 	})))
-	mux.Handle(attestapi.RouteAttest, attestation.Attest())
-	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import()))
-	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate()))
+	mux.Handle(attestapi.RouteAttest, attestation.Attest)
+	mux.Handle(attestapi.RouteImport, d.access.keymanager(token, attestation.Import))
+	mux.Handle(attestapi.RouteGenerate, httpjson.RequireToken(token, attestation.Generate))
 	handOver := httpjson.RequireToken(token, handover.Handler(d.giving, d.log))
 	mux.Handle(handover.NonceRoute, handOver)
 	mux.Handle(handover.GiveRoute, handOver)

@@ -134,10 +134,10 @@ func fakeAPI(mode string, tlsKey []byte) (http.Handler, error) {
 		if mode == hangup {
 			w.Header().Set("Connection", "close")
 		}
-		api.Attest().ServeHTTP(w, r)
+		api.Attest.ServeHTTP(w, r)
 	})
-	mux.Handle(attestapi.RouteImport, unfaithful(mode, api.Import()))
-	mux.Handle(attestapi.RouteGenerate, api.Generate())
+	mux.Handle(attestapi.RouteImport, unfaithful(mode, api.Import))
+	mux.Handle(attestapi.RouteGenerate, api.Generate)
 	mux.HandleFunc("/eth/v1/keystores", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[]}`) })
 	return mux, nil
 }

@@ -39,7 +39,7 @@ var attestedMistakes = []mistake{
 		File: "attestapi/bundle.go", Old: "[]byte(bundleDomain), a.GenesisValidatorsRoot[:], a.Evidence[:], a.ImportNonce[:], a.Pubkey[:]", New: "[]byte(bundleDomain)"}}},
 	{"a bundle that is silent on its history has none", bundles, []Edit{{
 		File: "attestapi/bundle.go", Old: "h.None == (h.SlashingProtection != \"\")", New: "h.None && h.SlashingProtection != \"\""}, {
-		File: "attestapi/import.go", Old: "\tif h.None {\n", New: "\tif h.SlashingProtection == \"\" {\n"}, {
+		File: "attestapi/import.go", Old: "\tif past.None {\n", New: "\tif past.SlashingProtection == \"\" {\n"}, {
 		File: "attestapi/import.go", Old: "\tif b.History.None {\n", New: "\tif b.History.SlashingProtection == \"\" {\n"}}},
 	{"receipts of strangers are taken", receipts, []Edit{{
 		File: "attestapi/receipt.go", Old: "len(key) != ed25519.PublicKeySize || !ed25519.Verify(", New: "len(key) != ed25519.PublicKeySize || false && !ed25519.Verify("}}},
