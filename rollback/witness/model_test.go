@@ -190,7 +190,7 @@ func (w *world) failPower(done chan struct{}) {
 		select {
 		case <-done:
 			return
-		case <-time.After(time.Duration(w.intN(4000)) * time.Millisecond):
+		case <-time.After(time.Duration(w.intN(1500)) * time.Millisecond):
 			w.witnesses[w.intN(len(w.witnesses))].die()
 		}
 	}
@@ -383,7 +383,7 @@ func (m *machine) boot() *process {
 // die ends the process and starts another on the same disk, of which the last
 // write may be gone, however long ago it was acknowledged.
 func (m *machine) die() {
-	torn := m.chance(2)
+	torn := !m.chance(4)
 	m.lock.Lock()
 	m.process.dead = true
 	torn = torn && m.torn != nil
