@@ -28,8 +28,9 @@ const (
 // TestNoScheduleIsSlashable is the proof of this package: three copies of the
 // signer, each with the true Owner under the true slashing.Guard, at the mercy of an
 // adversary who decides at each step which of them goes on, kills any, starts it
-// again on any disk that ever was, loses the answers of the counters and lets
-// writes fail. Whatever he does, he never holds two signatures that conflict.
+// again on any disk that ever was, loses the answers of the counters or
+// brings them late, and lets writes fail. Whatever he does, he never holds two
+// signatures that conflict.
 //
 // SECURE_SIGNER_LONG=1 runs 3,000,000 schedules instead of 100,000.
 func TestNoScheduleIsSlashable(t *testing.T) {
