@@ -259,14 +259,37 @@ func TestAnOfferIsGoodOnce(t *testing.T) {
 	if _, err := w.giver.Give(t.Context(), seen); !errors.Is(err, ErrRefused) || w.retired != 0 {
 		t.Errorf("the same offer under a new nonce: %v, want %v", err, ErrRefused)
 	}
-	nonce, err := w.giver.Nonce(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.giver.expires = time.Now()
-	seen.Nonce = nonce
-	if _, err := w.giver.Give(t.Context(), seen); !errors.Is(err, ErrRefused) || w.retired != 0 {
+	if _, err := w.offer(t, w.giver, func(*Offer) { w.giver.expires = time.Now() }); !errors.Is(err, ErrRefused) || w.retired != 0 {
 		t.Errorf("an old nonce: %v, want %v", err, ErrRefused)
+	}
+}
+
+// TestWhatIsSealedForOneOfferOpensForNoOther, nor for another use of the same key.
+func TestWhatIsSealedForOneOfferOpensForNoOther(t *testing.T) {
+	o := Offer{Nonce: attest.Nonce{1}, Challenge: attest.Nonce{2}, Step: Signed{Statement: []byte("step")}}
+	seen := map[string]bool{}
+	for _, change := range []func(*Offer){
+		func(*Offer) {},
+		func(o *Offer) { o.Nonce[0]++ },
+		func(o *Offer) { o.Challenge[0]++ },
+		func(o *Offer) { o.Step.Statement = []byte("other") },
+		func(o *Offer) { o.Nonce, o.Challenge = o.Challenge, o.Nonce },
+	} {
+		other := o
+		change(&other)
+		info := string(other.info())
+		if seen[info] || !strings.HasPrefix(info, sealDomain) {
+			t.Errorf("two offers are sealed for with %x", info)
+		}
+		seen[info] = true
+	}
+}
+
+func TestASignerSealedByAPassphraseHandsNothingOver(t *testing.T) {
+	server := httptest.NewServer(Handler(nil, slog.New(slog.DiscardHandler)))
+	defer server.Close()
+	if _, err := (Client{URL: server.URL, HTTP: server.Client()}).Nonce(t.Context()); err == nil || !strings.Contains(err.Error(), "501") {
+		t.Errorf("got %v, want 501", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package tee
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/secure-signer/secure-signer/attest"
@@ -76,10 +75,8 @@ func (r released) SealKey(ctx context.Context, label string) ([]byte, error) {
 }
 
 // ReleaseInfo is what a keeper seals a key with, so that an answer cannot be taken
-// for that to another question: a domain, the nonce, and the label after its length
-// as 8 bytes, big-endian.
+// for that to another question: a domain, the nonce, and the label.
 func ReleaseInfo(nonce attest.Nonce, label string) []byte {
 	info := append([]byte("secure-signer key release v1\x00"), nonce[:]...)
-	info = binary.BigEndian.AppendUint64(info, uint64(len(label)))
 	return append(info, label...)
 }
