@@ -8,6 +8,7 @@ type rule struct {
 }
 
 const (
+	bip39     = "github.com/cosmos/go-bip39"
 	blst      = "github.com/supranational/blst"
 	cborLib   = "github.com/fxamacker/cbor/v2"
 	cobra     = "github.com/spf13/cobra"
@@ -79,6 +80,7 @@ var table = map[string]rule{
 
 	// Rules and keeping.
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
+	"mnemonic": {ours: []string{"bls"}, outside: []string{bip39, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
 	"vault":    {ours: []string{"bls", "internal/durable", "internal/secretmem"}, outside: []string{xCrypto}},
 
