@@ -79,6 +79,13 @@ func (h *hardening) finish(n needs, memory []string) error {
 	return nil
 }
 
+// seclude finishes the hardening of a command that answers, and asks nobody: its
+// listener is open. It keeps few files and no keys of validators.
+func (h *hardening) seclude(log *slog.Logger) {
+	h.add("sockets", confine.NoSockets())
+	h.log(log)
+}
+
 // protected tells whether the memory of the keys is as it should be.
 func protected(memory []string) error {
 	var lacks []string

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/attest"
-	"github.com/secure-signer/secure-signer/confine"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/devfile"
 	"github.com/secure-signer/secure-signer/internal/durable"
@@ -91,8 +90,9 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 		return err
 	}
 	config.Log = log
-	if err := confine.NoDumps(); err != nil { // before the secret is read
-		log.Warn("a crash could leave the secret in a core dump", "error", err)
+	hardened, err := beginHardening(hardenBestEffort) // before the secret is read
+	if err != nil {
+		return err
 	}
 	secret, err := f.secret()
 	if err != nil {
@@ -108,6 +108,7 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 		return err
 	}
 	defer l.Close()
+	hardened.seclude(log)
 	s := server(l, keeper.Handler(), log)
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(a.secure(l, log)) }()

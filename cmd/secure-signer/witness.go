@@ -250,6 +250,10 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	a.warnTLS(log)
+	hardened, err := beginHardening(hardenBestEffort) // before the key is read
+	if err != nil {
+		return err
+	}
 	key, j, err := witnessDir(f.dataDir).open()
 	if err != nil {
 		return err
@@ -271,6 +275,7 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	defer l.Close()
+	hardened.seclude(log)
 	handler := &witness.Server{Key: key, Store: j, Log: log}
 	s := server(l, handler.Handler(), log)
 	failed := make(chan error, 1)
