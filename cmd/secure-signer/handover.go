@@ -76,6 +76,15 @@ func (d *daemon) retire() (head [32]byte, err error) {
 	return head, nil
 }
 
+// giveUp closes whatever signs, and only then has the other version answered: nobody
+// can sign any more when it learns the key of the vault.
+func (d *daemon) giveUp(waiting chan<- error) error {
+	err := d.end()
+	waiting <- err
+	d.giving.Wait()
+	return err
+}
+
 type handOverFlags struct {
 	dataDir string
 	from    string

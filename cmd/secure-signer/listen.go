@@ -75,48 +75,54 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	kept := make(chan struct{})
 	go func() { // the keys: they load once, then reload when asked
 		defer close(kept)
-		if err := d.load(keeping); err != nil {
-			if keeping.Err() == nil {
-				failed <- err
-			}
+		if !d.makeReady(keeping, signing, failed) {
 			return
 		}
-		d.horizon.await(keeping)
-		signing.Ready()
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
 		d.generous()
 		reloads.run(keeping, hangup)
 	}()
 
-	cause, retired := d.wait(ctx, failed)
+	waiting, cause := d.wait(ctx, failed)
 	close(d.stopped)
 	stopKeeping()
 	<-kept
 	signing.ShutDown()
-	if retired != nil { // before it is answered, so that nobody else can sign when it is
+	if waiting != nil {
 		signing.Settle()
-		cause = d.end()
-		retired <- cause
-		d.giving.Wait()
+		cause = d.giveUp(waiting)
 	}
 	drain(servers, d.log)
 	return cause
 }
 
-// wait returns when it is time to stop, and why, if nobody has asked for it, or who
-// waits for it.
-func (d *daemon) wait(ctx context.Context, failed <-chan error) (cause error, retired chan<- error) {
+// makeReady loads the keys, and reports whether it got so far before ctx was done.
+func (d *daemon) makeReady(ctx context.Context, signing *web3signer.Handler, failed chan<- error) bool {
+	if err := d.load(ctx); err != nil {
+		if ctx.Err() == nil {
+			failed <- err
+		}
+		return false
+	}
+	d.horizon.await(ctx)
+	signing.Ready()
+	return true
+}
+
+// wait returns when it is time to stop: who waits for it, or why, if nobody has asked
+// for it.
+func (d *daemon) wait(ctx context.Context, failed <-chan error) (waiting chan<- error, cause error) {
 	select {
 	case <-ctx.Done():
 		d.log.Info("stopping: finishing what is in flight")
 		return nil, nil
 	case err := <-failed:
-		return err, nil
+		return nil, err
 	case <-d.journal.Failed():
-		return fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err()), nil
-	case retired := <-d.retiring:
+		return nil, fmt.Errorf("the store failed and a restart is needed: %w", d.journal.Err())
+	case waiting := <-d.retiring:
 		d.log.Info("stopping for good: another version takes the folder over")
-		return nil, retired
+		return waiting, nil
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	code := daemon.Main(m)
 	for _, b := range []*build{next, release} {
 		if b.path != "" {
-			os.RemoveAll(filepath.Dir(b.path)) //nolint:errcheck // a temporary folder
+			os.RemoveAll(filepath.Dir(b.path))
 		}
 	}
 	os.Exit(code)
