@@ -27,6 +27,7 @@ import (
 // generateFlags say how many keys are drawn and, with a policy, on which terms.
 type generateFlags struct {
 	count       int
+	words       mnemonicFlags
 	attested    attestedFlags
 	address     string
 	credentials string
@@ -39,13 +40,14 @@ type generateFlags struct {
 func (f *generateFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&f.count, "count", 1, "how many `keys`")
+	f.words.define(cmd)
 	f.attested.define(cmd)
 	flags.StringVar(&f.address, "withdrawal-address", "", "with --attest: the execution `address` that the stake goes back to")
 	flags.BoolVar(&f.compounding, "compounding", false, "with --withdrawal-address: credentials of type 0x02, up to 2048 ETH, instead of 0x01")
 	flags.StringVar(&f.credentials, "withdrawal-credentials", "", "with --attest: the same as 32 bytes in `hex`")
 	flags.StringVar(&f.amount, "amount", "32", "with --attest: of the deposit, in `ETH`")
 	flags.StringVar(&f.nonce, "nonce", "", "with --attest: 32 bytes in `hex`, drawn by whoever will check the evidence; drawn here if left out")
-	flags.StringVar(&f.out, "out", "", "with --attest: new `folder` for the deposit file and the evidence")
+	flags.StringVar(&f.out, "out", "", "with --attest: new `folder` for the deposit file and the evidence; with a mnemonic: for keystores, instead of bringing the keys into service")
 }
 
 // needsAttest tells whether flags were given that mean nothing without a policy.

@@ -20,22 +20,40 @@ func (c *tool) confirm(ctx context.Context, what string, yes bool) error {
 	if yes {
 		return nil
 	}
-	if f, ok := c.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if !c.onTerminal() {
 		return fmt.Errorf("%w: nothing was done: give --yes to confirm it, there is no terminal to ask on", cli.ErrUsage)
 	}
-	fmt.Fprint(c.stderr, `Type "yes" to go on: `)
-	answer := make(chan string, 1)
+	if line, err := c.ask(ctx, `Type "yes" to go on: `); err != nil || line != "yes" {
+		return errors.New("nothing was done")
+	}
+	return nil
+}
+
+// onTerminal tells whether there is somebody to ask.
+func (c *tool) onTerminal() bool {
+	f, ok := c.stdin.(*os.File)
+	return ok && isTerminal(f)
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// ask asks on the terminal for a line, until ctx ends.
+func (c *tool) ask(ctx context.Context, label string) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	fmt.Fprint(c.stderr, label)
+	typed := make(chan answer, 1)
 	go func() { // it ends with the process: a read from a terminal cannot be broken off
-		line, _ := bufio.NewReader(c.stdin).ReadString('\n')
-		answer <- line
+		line, err := bufio.NewReader(c.stdin).ReadString('\n')
+		typed <- answer{strings.TrimSpace(line), err}
 	}()
 	select {
-	case line := <-answer:
-		if strings.TrimSpace(line) == "yes" {
-			return nil
-		}
+	case a := <-typed:
+		return a.line, a.err
 	case <-ctx.Done():
 		fmt.Fprintln(c.stderr)
+		return "", errors.New("interrupted")
 	}
-	return errors.New("nothing was done")
 }

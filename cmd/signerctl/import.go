@@ -13,7 +13,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/internal/cli"
@@ -58,7 +57,8 @@ func (c *tool) importCommand() *cobra.Command {
 
 // An imported is a keystore and what became of it.
 type imported struct {
-	File    string         `json:"file"`
+	File    string         `json:"file,omitzero"`
+	Path    string         `json:"path,omitzero"` // instead, of a key that was derived from a mnemonic
 	Pubkey  *bls.PublicKey `json:"pubkey,omitzero"`
 	Status  string         `json:"status"` // imported, duplicate, error, unknown or pending
 	Message string         `json:"message,omitzero"`
@@ -209,7 +209,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 
 // password reads the password of the keystores, from file or from the terminal.
 func (c *tool) password(ctx context.Context, file string) (string, error) {
-	if f, ok := c.stdin.(*os.File); file == "" && ok && term.IsTerminal(int(f.Fd())) {
+	if file == "" && c.onTerminal() {
 		fmt.Fprintln(c.stderr, "What is asked for is the keystores' password, not the passphrase of the signer.")
 	}
 	password, warning, err := config.Passphrase(ctx, file, "signerctl-keystore-password", c.stdin, c.stderr)
@@ -219,9 +219,7 @@ func (c *tool) password(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keystore password: %w", err)
 	}
-	if warning != "" {
-		fmt.Fprintf(c.stderr, "warning: %s\n", warning)
-	}
+	c.warn(warning)
 	defer clear(password)
 	return string(password), nil
 }
@@ -362,13 +360,16 @@ func (c *tool) printImported(keys []*imported, history *interchange) error {
 		}{keys, tallyOf(keys)})
 	}
 	var rows []table.Row
-	unnamed := 0
+	unnamed, from := 0, "file"
 	for _, k := range keys {
 		pub := ""
 		if k.Pubkey != nil {
 			pub = k.Pubkey.String()
 		}
-		rows = append(rows, table.Row{k.File, pub, k.Status, k.Message})
+		if k.Path != "" {
+			from = "path"
+		}
+		rows = append(rows, table.Row{k.File + k.Path, pub, k.Status, k.Message})
 		if k.Status == statusImported && !history.names(k) {
 			unnamed++
 		}
@@ -376,7 +377,7 @@ func (c *tool) printImported(keys []*imported, history *interchange) error {
 	if unnamed > 0 {
 		fmt.Fprintf(c.stderr, "%s came without slashing protection data: unless the signer runs with --new-key-floor none, they sign nothing before the next epoch.\n", count(unnamed))
 	}
-	err := c.printTable(table.Row{"file", "key", "status", "message"}, rows)
+	err := c.printTable(table.Row{from, "key", "status", "message"}, rows)
 	fmt.Fprintf(c.stderr, "%v.\n", tallyOf(keys))
 	return err
 }

@@ -103,9 +103,11 @@ func (c *tool) generateCommand() *cobra.Command {
 	var f generateFlags
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Draw keys inside the signer and bring them into service",
+		Short: "Draw keys inside the signer, or derive them from a mnemonic, and bring them into service",
 		Long: "Draw keys at random inside the signer and bring them into service. The secret keys exist nowhere else: " +
 			"whoever loses the vault or its passphrase loses them.\n\n" +
+			"With --new-mnemonic or --mnemonic-file they are derived here from 24 words on paper, which bring them back on any signer: keys --first-index and following, " +
+			"as the deposit tools count them. A key that has been in use elsewhere needs its history, with --slashing-protection; without one it signs nothing before the next epoch.\n\n" +
 			"With --attest the signer has to prove first that it is what the policy accepts, and each key comes with its deposit and with evidence that it was " +
 			"made inside, for whoever pays the deposit: he checks it with signerctl attest verify, offline and with a nonce of his own.",
 		Args: cobra.NoArgs,
@@ -114,10 +116,14 @@ func (c *tool) generateCommand() *cobra.Command {
 				return fmt.Errorf("%w: --count %d: want 1 to %d", cli.ErrUsage, f.count, maxCount)
 			}
 			switch {
+			case f.words.given():
+				return c.generateFromMnemonic(cmd.Context(), f)
+			case f.words.needsMnemonic():
+				return fmt.Errorf("%w: --first-index, --mnemonic-passphrase-file, --slashing-protection and --password-file belong to --mnemonic-file or --new-mnemonic", cli.ErrUsage)
 			case f.attested.policy != "":
 				return c.generateAttested(cmd.Context(), f)
 			case f.needsAttest():
-				return fmt.Errorf("%w: --withdrawal-address, --withdrawal-credentials, --nonce, --out and --collateral-dir belong to --attest", cli.ErrUsage)
+				return fmt.Errorf("%w: --withdrawal-address, --withdrawal-credentials, --nonce, --out and --collateral-dir belong to --attest, --out also to a mnemonic", cli.ErrUsage)
 			}
 			signer, err := c.client()
 			if err != nil {

@@ -50,3 +50,15 @@ func (f *newFile) fill(write func(io.Writer) error) error {
 	}
 	return errors.Join(err, f.discard())
 }
+
+// keepText writes a new file.
+func keepText(path string, text []byte) error {
+	f, err := createNew(path)
+	if err != nil {
+		return err
+	}
+	return f.fill(func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
