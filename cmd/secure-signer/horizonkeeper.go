@@ -67,6 +67,17 @@ func (f horizonFlags) flags() string {
 	return ""
 }
 
+// asksFor tells whether the flags name a kind of horizon, as a Binding has it.
+func (f horizonFlags) asksFor(kind string) bool {
+	switch kind {
+	case "":
+		return f.kind == horizonNone
+	case horizonAnyTPM:
+		return f.kind == horizonTPM
+	}
+	return f.kind == kind
+}
+
 // A madeHorizon is one that is made, and belongs to no folder yet.
 type madeHorizon struct {
 	datadir.Keeper

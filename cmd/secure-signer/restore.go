@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,14 +134,16 @@ func (r restorer) fromBackup(ctx context.Context, path string) (err error) {
 }
 
 // horizonOf returns the horizon of the folder that is made of a backup: the one of
-// the backup, or a new one that the flags ask for.
+// the backup, or a new one that the flags ask for. A vault that a platform seals opens
+// under its own alone, and that kind may be named: a measured image has one file of
+// settings, for init and for restore.
 func (r restorer) horizonOf(ctx context.Context, s datadir.Settings, b *backup.Backup, last eth2.Epoch) (madeHorizon, error) {
-	was := s.Binding.Horizon
+	was, sealed := s.Binding.Horizon, s.Binding.Platform != ""
 	switch {
-	case r.horizon.kind == "":
+	case r.horizon.kind == "" || sealed && r.horizon.asksFor(was.Kind):
 		return madeHorizon{Keeper: was, sealed: b.Horizon, undo: func() error { return nil }}, nil
-	case s.Binding.Platform != "":
-		return madeHorizon{}, fmt.Errorf("its vault is sealed by platform %s under the horizon that it has, so that nobody who owns the machine can take that away: leave --horizon out; if its keeper is gone for good, import the keys into a new folder", s.Binding.Platform)
+	case sealed:
+		return madeHorizon{}, fmt.Errorf("its vault is sealed by platform %s under the horizon that it has, %s, so that nobody who owns the machine can take that away: leave --horizon out; if its keeper is gone for good, import the keys into a new folder", s.Binding.Platform, cmp.Or(was.Kind, horizonNone))
 	}
 	return r.horizon.create(ctx, s.Network, last)
 }

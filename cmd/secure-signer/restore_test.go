@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/internal/backup"
+	"github.com/secure-signer/secure-signer/internal/datadir"
 )
 
 // TestTheClockTellsWhatMayHaveBeenSignedUnlessItIsWrong: floors that are too low
@@ -55,6 +57,39 @@ func TestTheClockTellsWhatMayHaveBeenSignedUnlessItIsWrong(t *testing.T) {
 			}
 			if test.doubt != "" && (err == nil || !strings.Contains(err.Error(), test.doubt)) {
 				t.Errorf("got epoch %d, %v; want an error with %q", got, err, test.doubt)
+			}
+		})
+	}
+}
+
+// TestASealedBackupKeepsItsHorizon, and may be told which: a Nitro enclave restores a
+// backup at every start, with the settings that its first start has made a horizon by.
+func TestASealedBackupKeepsItsHorizon(t *testing.T) {
+	tests := []struct{ has, asked, refused string }{
+		{has: "witness", asked: ""},
+		{has: "witness", asked: "witness"},
+		{has: "tpm", asked: "tpm"},
+		{has: "tpm-unverified", asked: "tpm"},
+		{has: "", asked: "none"},
+
+		{has: "witness", asked: "none", refused: "under the horizon that it has, witness"},
+		{has: "witness", asked: "tpm", refused: "under the horizon that it has, witness"},
+		{has: "", asked: "witness", refused: "under the horizon that it has, none"},
+		{has: "", asked: "tpm", refused: "under the horizon that it has, none"},
+	}
+	for _, test := range tests {
+		t.Run(test.has+" asked for as "+test.asked, func(t *testing.T) {
+			was := datadir.Keeper{Kind: test.has}
+			r := restorer{restoreFlags: restoreFlags{horizon: horizonFlags{kind: test.asked, witnesses: []string{"https://witness.example#KEY"}}}}
+			got, err := r.horizonOf(t.Context(), datadir.Settings{Binding: datadir.Binding{Platform: "nitro", Horizon: was}}, &backup.Backup{Parts: backup.Parts{Horizon: []byte("secret")}}, 7)
+			if test.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), test.refused) {
+					t.Errorf("got %v, want an error with %q", err, test.refused)
+				}
+				return
+			}
+			if err != nil || got.Kind != test.has || string(got.sealed) != "secret" {
+				t.Errorf("got %q, %q, %v", got.Kind, got.sealed, err)
 			}
 		})
 	}
