@@ -92,13 +92,23 @@ func initHorizon(t *testing.T, c shortChain, flags ...string) (daemon.Folder, st
 	return f, stdout
 }
 
-// early waits until the present epoch has five seconds left at least, and returns
-// it.
-func (c shortChain) early() uint64 {
-	if (time.Now().Unix()-c.genesis)%shortEpoch >= shortEpoch-5 {
-		c.wait(c.epoch() + 1)
+// voteNow has a vote of the present epoch signed, as soon as it is owned, and returns
+// the epoch.
+func (c shortChain) voteNow(t *testing.T, d *daemon.Daemon, key interop.Key) uint64 {
+	t.Helper()
+	for deadline := time.Now().Add(waitTime); ; time.Sleep(20 * time.Millisecond) {
+		now := c.epoch()
+		answer, err := d.Sign(key.Public, []byte(c.vote(now-1, now, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status == http.StatusOK {
+			return now
+		}
+		if !strings.HasPrefix(answer.Reason(), "horizon_") || time.Now().After(deadline) {
+			t.Fatalf("a vote of epoch %d: %d %s\n%s", now, answer.Status, answer.Body, ending(d))
+		}
 	}
-	return c.epoch()
 }
 
 // randao is what no slashing rule looks at.
@@ -161,10 +171,9 @@ func TestAHorizonThroughStopsCrashesAndCopies(t *testing.T) {
 func liveUnderAHorizon(t *testing.T, c shortChain, f daemon.Folder, flags []string) {
 	t.Helper()
 	key := interop.New(0)
-	now := c.early()
 	d := serveKeys(t, f, []interop.Key{key}, flags...)
-	mustSign(t, d, key, c.vote(now-1, now, 1))
-	if s := stateOf(t, d); !s.Owned || s.Error != "" {
+	now := c.voteNow(t, d, key)
+	if s := stateOf(t, d); s.Last == "" || s.Error != "" {
 		t.Errorf("status %+v", s)
 	}
 	if code := d.Stop(); code != 0 {
@@ -183,13 +192,11 @@ func liveUnderAHorizon(t *testing.T, c shortChain, f daemon.Folder, flags []stri
 
 	// A crash costs the rest of the epoch: of blocks and votes, and of nothing else.
 	d.Kill()
-	c.wait(now + 1)
-	now = c.early()
 	d = daemon.Serve(t, f, flags...)
-	mustSign(t, d, key, c.vote(now-1, now, 1))
+	now = c.voteNow(t, d, key)
 	d.Kill()
 	d = daemon.Serve(t, f, flags...)
-	mustRefuse(t, d, key, c.vote(now-1, now, 1), http.StatusServiceUnavailable, "horizon_not_owned")
+	mustRefuse(t, d, key, c.block(now*shortEpoch+7, 1), http.StatusServiceUnavailable, "horizon_not_owned")
 	mustRefuse(t, d, key, c.vote(now-1, now+20, 1), http.StatusPreconditionFailed, "too_far_future")
 	mustSign(t, d, key, c.randao(now))
 	status, body := health(t, d)
@@ -197,15 +204,12 @@ func liveUnderAHorizon(t *testing.T, c shortChain, f daemon.Folder, flags []stri
 		t.Errorf("while it waits: %d %s", status, body)
 	}
 	crashed := now
-	c.wait(now + 1)
-	waitFor(t, "the next epoch is owned", func() bool { return stateOf(t, d).Owned })
-	now = c.epoch()
+	now = c.voteNow(t, d, key)
 	mustRefuse(t, d, key, c.vote(crashed-2, now, 1), http.StatusPreconditionFailed, "horizon_source")
-	mustSign(t, d, key, c.vote(now-1, now, 1))
 
 	// An old copy finds its epochs taken, and knows that it knows nothing.
 	old := daemon.Serve(t, clone, flags...)
-	mustRefuse(t, old, key, c.vote(now-1, now, 2), http.StatusServiceUnavailable, "horizon_not_owned")
+	mustRefuse(t, old, key, c.block(now*shortEpoch+7, 2), http.StatusServiceUnavailable, "horizon_not_owned")
 	mustRefuse(t, old, key, c.vote(now-2, now, 2), http.StatusPreconditionFailed, "horizon_source")
 	old.Kill()
 }
@@ -236,8 +240,7 @@ func TestWitnessesThatAreAwayKeepNothingElseFromBeingSigned(t *testing.T) {
 	}
 	check(t, openAPI(t), d, documented)
 	w.down.Store(1)
-	now = c.early()
-	mustSign(t, d, key, c.vote(now-1, now, 1))
+	now = c.voteNow(t, d, key)
 	w.down.Store(2)
 	if c.wait(now + 1); c.epoch() > now+1 || stateOf(t, d).Owned {
 		c.wait(c.epoch() + 1) // the next epoch was claimed before
@@ -247,8 +250,7 @@ func TestWitnessesThatAreAwayKeepNothingElseFromBeingSigned(t *testing.T) {
 	mustRefuse(t, d, key, c.vote(now-1, now, 2), http.StatusServiceUnavailable, "horizon_not_owned")
 	w.down.Store(0)
 	waitFor(t, "it is up again", func() bool { status, _ := health(t, d); return status == http.StatusOK })
-	now = c.epoch()
-	mustSign(t, d, key, c.vote(now-1, now, 1))
+	c.voteNow(t, d, key)
 }
 
 // TestAFolderNeverStartsWithoutItsHorizon: whatever of it is gone is said.
@@ -320,27 +322,23 @@ func TestABackupKeepsItsHorizonOrTakesANewOne(t *testing.T) {
 	f, printed := initHorizon(t, c, w.flags()...)
 	w.enrol(t, printed)
 	d := serveKeys(t, f, []interop.Key{key}, "--new-key-floor", "none")
-	now := c.early()
-	mustSign(t, d, key, c.vote(now-1, now, 1))
+	now := c.voteNow(t, d, key)
 	file := takeBackup(t, d)
 
 	kept := elsewhere(t, f)
 	restore(t, kept, file)
 	copied := daemon.Serve(t, kept)
-	mustRefuse(t, copied, key, c.vote(now-1, now, 2), http.StatusServiceUnavailable, "horizon_not_owned")
+	mustRefuse(t, copied, key, c.block(now*shortEpoch+7, 2), http.StatusServiceUnavailable, "horizon_not_owned")
 	copied.Kill()
 	d.Kill()
 
-	anew := elsewhere(t, f)
+	anew, restored := elsewhere(t, f), c.epoch()
 	printed = restore(t, anew, append(w.flags(), file)...)
 	w.enrol(t, printed)
 	d = daemon.Serve(t, anew)
-	if s := stateOf(t, d); s.Owned {
-		t.Errorf("an epoch is owned in which the old signer may have signed: %+v", s)
+	if voted := c.voteNow(t, d, key); voted <= restored+1 {
+		t.Errorf("a vote of epoch %d, in which the old signer may have signed until %d", voted, restored+1)
 	}
-	waitFor(t, "what may have been signed is past", func() bool { return stateOf(t, d).Owned })
-	now = c.epoch()
-	mustSign(t, d, key, c.vote(now-1, now, 2))
 	d.Kill()
 
 	gone := elsewhere(t, f)
