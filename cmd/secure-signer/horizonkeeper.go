@@ -59,14 +59,6 @@ func (f *horizonFlags) define(flags *pflag.FlagSet) {
 	flags.Uint32Var(&f.index, "tpm-nv-index", tpm.DefaultHandle, "`number` of the first of two NV indices in the TPM; each signer that shares a TPM needs two of its own")
 }
 
-// flags repeats in advice what serve needs, too.
-func (f horizonFlags) flags() string {
-	if f.tpm.path != defaultTPM {
-		return " --tpm " + f.tpm.path
-	}
-	return ""
-}
-
 // asksFor tells whether the flags name a kind of horizon, as a Binding has it.
 func (f horizonFlags) asksFor(kind string) bool {
 	switch kind {

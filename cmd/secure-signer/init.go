@@ -114,7 +114,7 @@ func initialise(ctx context.Context, f initFlags, haveTime bool, stdin io.Reader
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "Next: secure-signer serve --data-dir %s%s%s\n", f.dataDir, f.seal.flags(settings.Binding.Platform), f.horizon.flags())
+	fmt.Fprintf(stdout, "Next: secure-signer serve --data-dir %s%s\n", f.dataDir, f.seal.flags(settings.Binding.Platform))
 	return nil
 }
 

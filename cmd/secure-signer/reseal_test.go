@@ -1,7 +1,10 @@
 package main
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"github.com/secure-signer/secure-signer/internal/datadir"
 )
@@ -32,5 +35,29 @@ func TestNoVaultIsResealedIntoOrOutOfHardwareThatGuardsItsKeys(t *testing.T) {
 		if err := mayMove(d, tt.next); (err == nil) != tt.want {
 			t.Errorf("from %q to %q: %v", tt.was, tt.next, err)
 		}
+	}
+}
+
+// TestTheNextCommandIsGivenWhatItNeeds: advice that is followed to the letter must not
+// end at another device.
+func TestTheNextCommandIsGivenWhatItNeeds(t *testing.T) {
+	var f resealFlags
+	var tpm tpmFlags
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.seal.define(flags, &tpm)
+	tpm.define(flags)
+	if got := f.seal.flags("tpm"); got != "" {
+		t.Errorf("what is where it always is: %q", got)
+	}
+	for _, at := range []string{"--tpm /run/tpm", "--tpm-ak-chain ak.pem", "--sev-guest-device /dev/sev", "--collateral-dir /collateral", "--tsm-dir /tsm"} {
+		if err := flags.Parse(strings.Fields(at)); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.seal.flags("tpm"); !strings.Contains(got, " "+at) {
+			t.Errorf("%q lacks %s", got, at)
+		}
+	}
+	if got := f.seal.flags(""); got != " --tpm /run/tpm" {
+		t.Errorf("a folder with a passphrase, and perhaps a horizon: %q", got)
 	}
 }

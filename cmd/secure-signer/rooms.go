@@ -94,6 +94,9 @@ func exists(path string) bool {
 // keeper returns who keeps the sealing key of a new folder, if it is not the
 // platform itself.
 func (f platformFlags) keeper(ctx context.Context, name string) (datadir.Keeper, error) {
+	if name == "" && f.keyKeeper != "" { // its owner might rely on it
+		return datadir.Keeper{}, fmt.Errorf("%w: --key-keeper keeps the key of trusted hardware: say which, with --platform", cli.ErrUsage)
+	}
 	if name == "" {
 		return datadir.Keeper{}, nil
 	}

@@ -36,7 +36,7 @@ type seal struct {
 	forget func()
 }
 
-// by returns the seal of the platform under a folder's settings, or nil if the
+// seal returns that of the platform under a folder's settings, or nil if the
 // folder has a passphrase.
 func (p platform) seal(s datadir.Settings) *seal {
 	if p.Platform == nil {
@@ -80,11 +80,15 @@ func (f sealFlags) needless(path string, p platform) error {
 // flags repeats in advice what the next command needs, too, for a folder that is
 // bound to a platform or to none.
 func (f sealFlags) flags(bound string) string {
+	p := f.platform
+	tpm := given("--tpm", p.tpm.path, defaultTPM) // also that of a horizon
 	if bound == "" {
-		return given("--passphrase-file", f.passphraseFile, "")
+		return given("--passphrase-file", f.passphraseFile, "") + tpm
 	}
-	return given("--dev-root", f.platform.devRoot, "") + given("--attestation-dir", f.platform.gramineDir, gramine.Dir) +
-		given("--tsm-dir", f.platform.tsmDir, tsm.Dir) + given("--nsm-device", f.platform.nsmDevice, nitro.Device)
+	return given("--dev-root", p.devRoot, "") + given("--attestation-dir", p.gramineDir, gramine.Dir) +
+		given("--tsm-dir", p.tsmDir, tsm.Dir) + given("--sev-guest-device", p.sevGuest, tsm.Guest) +
+		given("--nsm-device", p.nsmDevice, nitro.Device) + given("--collateral-dir", p.collateral, "") +
+		tpm + given("--tpm-ak-chain", p.tpmAKChain, "")
 }
 
 func given(flag, value, usual string) string {
@@ -115,7 +119,7 @@ func advise(err error, passphrase string) error {
 	case errors.Is(err, vault.ErrWrongPassphrase):
 		return fmt.Errorf("%w: %s", err, passphrase)
 	case errors.Is(err, tee.ErrOtherSeal):
-		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was; if a reseal was cut off, run it again; another version takes the folder over with: secure-signer hand-over", err)
+		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was, and with platform tpm under what that machine had booted (its PCRs); if a reseal was cut off, run it again; another version takes the folder over with: secure-signer hand-over", err)
 	case errors.Is(err, vault.ErrNoPassphrase), errors.Is(err, tee.ErrNotSealed):
 		return fmt.Errorf("%w: if a reseal was cut off, run it again", err)
 	case errors.Is(err, tee.ErrNoSealing):
