@@ -5,7 +5,7 @@
 //	POST /import       a key with its history, sealed to the key that the evidence names
 //	POST /attest/keys  draw a key inside: its deposit, and evidence that binds it
 //
-// Clients use the same types, and Seal, Receipt and DepositData.Check.
+// Clients use the same types, Seal and Receipt, and package deposit.
 //
 // # Guaranteed
 //

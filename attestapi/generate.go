@@ -8,6 +8,7 @@ import (
 	"github.com/secure-signer/secure-signer/attest"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
+	"github.com/secure-signer/secure-signer/deposit"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 )
@@ -23,7 +24,7 @@ type GenerateRequest struct {
 // whoever drew the nonce checks it, wherever he is. Its document holds the deposit.
 type Generated struct {
 	Pubkey      bls.PublicKey   `json:"pubkey"`
-	DepositData *DepositData    `json:"deposit_data"`
+	DepositData *deposit.Data   `json:"deposit_data"`
 	Evidence    attest.Evidence `json:"evidence"`
 }
 
@@ -39,7 +40,7 @@ func (h *handler) generate(r *http.Request) (any, error) {
 	if err := decode(r, maxAttestBody, &req); err != nil {
 		return nil, err
 	}
-	if err := checkTerms(req.WithdrawalCredentials, req.Amount); err != nil {
+	if err := deposit.CheckTerms(req.WithdrawalCredentials, req.Amount); err != nil {
 		return nil, fail(http.StatusBadRequest, httpjson.ReasonMalformedRequest, "%v", err)
 	}
 	if !h.Custody.Ready() {
@@ -52,11 +53,11 @@ func (h *handler) generate(r *http.Request) (any, error) {
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "a key could not be generated: %v", err)
 	}
 	h.Log.Info("key generated", "pubkey", pub, "attested", true)
-	deposit, err := h.deposit(ctx, pub, req)
+	data, err := h.deposit(ctx, pub, req)
 	if err != nil {
 		return nil, fail(http.StatusServiceUnavailable, reasonStoreUnavailable, "key %v was generated and signs no deposit: %v: delete it, and ask again", pub, err)
 	}
-	config, err := Document{Settings: h.Settings, Generated: deposit}.encode()
+	config, err := Document{Settings: h.Settings, Generated: data}.encode()
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +66,10 @@ func (h *handler) generate(r *http.Request) (any, error) {
 		h.Log.Warn("a key was generated and has no evidence: delete it, or use it without", "pubkey", pub)
 		return nil, err
 	}
-	return Generated{pub, deposit, ev}, nil
+	return Generated{pub, data, ev}, nil
 }
 
-func (h *handler) deposit(ctx context.Context, pub bls.PublicKey, req GenerateRequest) (*DepositData, error) {
+func (h *handler) deposit(ctx context.Context, pub bls.PublicKey, req GenerateRequest) (*deposit.Data, error) {
 	m := &eth2.Deposit{
 		Pubkey:                eth2.PublicKey(pub),
 		WithdrawalCredentials: req.WithdrawalCredentials,
@@ -87,6 +88,6 @@ func (h *handler) deposit(ctx context.Context, pub bls.PublicKey, req GenerateRe
 	if err != nil {
 		return nil, err
 	}
-	d := newDepositData(m, eth2.Signature(signature), h.Network.Name)
+	d := deposit.New(m, eth2.Signature(signature), h.Network.Name)
 	return d, d.Check() // a deposit that is wrong costs its whole amount
 }

@@ -9,6 +9,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/secure-signer/secure-signer/attest"
+	"github.com/secure-signer/secure-signer/deposit"
 	"github.com/secure-signer/secure-signer/eth2"
 )
 
@@ -82,9 +83,9 @@ func (s Settings) canonical(n *eth2.Network) Settings {
 // and not among the settings, because then a policy would have to leave a setting
 // open.
 type Document struct {
-	Settings   Settings     `json:"settings"`
-	ReceiptKey attest.Hex   `json:"receipt_key,omitempty"` // Ed25519, of this run
-	Generated  *DepositData `json:"generated,omitempty"`   // the deposit of a key that was drawn inside
+	Settings   Settings      `json:"settings"`
+	ReceiptKey attest.Hex    `json:"receipt_key,omitempty"` // Ed25519, of this run
+	Generated  *deposit.Data `json:"generated,omitempty"`   // the deposit of a key that was drawn inside
 }
 
 // The names of the statements.

@@ -21,6 +21,7 @@ import (
 	"github.com/secure-signer/secure-signer/attest/snp"
 	"github.com/secure-signer/secure-signer/attest/tpm"
 	"github.com/secure-signer/secure-signer/attestapi"
+	"github.com/secure-signer/secure-signer/deposit"
 	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
@@ -84,11 +85,11 @@ func (f *attestFlags) defineTerms(cmd *cobra.Command) {
 // A verdict is what was proved and what the policy says of it. Its members are
 // for scripts and are never renamed.
 type verdict struct {
-	Acceptable bool                   `json:"acceptable"`
-	Reasons    []attest.Reason        `json:"reasons"`
-	Result     *attest.Result         `json:"result,omitzero"`  // absent: nothing is proved
-	Claims     *attest.Claims         `json:"claims,omitzero"`  // only if the evidence is bound to them
-	Deposit    *attestapi.DepositData `json:"deposit,omitzero"` // that the claims state, of a key made inside
+	Acceptable bool            `json:"acceptable"`
+	Reasons    []attest.Reason `json:"reasons"`
+	Result     *attest.Result  `json:"result,omitzero"`  // absent: nothing is proved
+	Claims     *attest.Claims  `json:"claims,omitzero"`  // only if the evidence is bound to them
+	Deposit    *deposit.Data   `json:"deposit,omitzero"` // that the claims state, of a key made inside
 
 	settings map[string]json.RawMessage // that the claims state
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/secure-signer/secure-signer/attest"
 	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/bls"
+	"github.com/secure-signer/secure-signer/deposit"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/durable"
@@ -116,7 +117,7 @@ func (c *tool) generateAttested(ctx context.Context, f generateFlags) error {
 		return fmt.Errorf("no key was made: --out: %w", err)
 	}
 	made := management.Generated{Pubkeys: []bls.PublicKey{}}
-	var deposits []*attestapi.DepositData
+	var deposits []*deposit.Data
 	for len(deposits) < f.count && err == nil {
 		var g attestapi.Generated
 		if g, err = signer.generate(ctx, request); err == nil {

@@ -79,6 +79,7 @@ var table = map[string]rule{
 	"hardware/boot": {outside: []string{xSys}},
 
 	// Rules and keeping.
+	"deposit":  {ours: []string{"attest", "bls", "eth2"}},
 	"keystore": {ours: []string{"bls"}, outside: []string{goJSON, xCrypto, xText}},
 	"mnemonic": {ours: []string{"bls"}, outside: []string{bip39, xText}},
 	"slashing": {ours: []string{"bls", "eth2", "record"}, outside: []string{goJSON}},
@@ -92,7 +93,7 @@ var table = map[string]rule{
 
 	// Edges.
 	"handover":   {ours: []string{"attest", "internal/httpjson"}, outside: []string{goJSON}},
-	"attestapi":  {ours: []string{"attest", "bls", "eth2", "slashing", "custody", "internal/httpjson"}, outside: []string{goJSON}},
+	"attestapi":  {ours: []string{"attest", "bls", "deposit", "eth2", "slashing", "custody", "internal/httpjson"}, outside: []string{goJSON}},
 	"web3signer": {ours: []string{"bls", "eth2", "signer", "admission", "internal/httpjson"}, outside: []string{goJSON}},
 	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}},
 	"management": {ours: []string{"bls", "eth2", "slashing", "custody", "signer", "internal/httpjson"}},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/attestantio/go-eth2-client/spec/phase0"
 
-	"github.com/secure-signer/secure-signer/attestapi"
+	"github.com/secure-signer/secure-signer/deposit"
 )
 
 // A pool draws a nonce, an operator has keys made inside, and the pool checks each
@@ -34,7 +34,7 @@ func TestAPoolChecksKeysThatWereMadeInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var deposits []attestapi.DepositData
+	var deposits []deposit.Data
 	if err := json.Unmarshal(text, &deposits); err != nil || len(deposits) != 2 {
 		t.Fatalf("%v in %s", err, text)
 	}
@@ -65,7 +65,7 @@ func TestAPoolChecksKeysThatWereMadeInside(t *testing.T) {
 }
 
 // agreesWithTheOracle compares the roots with those of another implementation.
-func agreesWithTheOracle(t *testing.T, d attestapi.DepositData) {
+func agreesWithTheOracle(t *testing.T, d deposit.Data) {
 	t.Helper()
 	message := phase0.DepositMessage{PublicKey: phase0.BLSPubKey(d.Pubkey), WithdrawalCredentials: d.WithdrawalCredentials, Amount: phase0.Gwei(d.Amount)}
 	data := phase0.DepositData{PublicKey: message.PublicKey, WithdrawalCredentials: d.WithdrawalCredentials, Amount: message.Amount, Signature: phase0.BLSSignature(d.Signature)}

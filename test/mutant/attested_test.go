@@ -11,7 +11,7 @@ var (
 	replays  = harness{"", "./attestapi", "TestAnImportThatIsReplayedIsRefused", "(again|expired): 200"}
 	bundles  = harness{"", "./attestapi", "TestABundleThatIsNotWhatItWasSentForIsRefused", "200 .*imported"}
 	receipts = harness{"", "./attestapi", "TestAReceiptOfAStrangerOrChangedIsNone", "a stranger: accepted"}
-	deposits = harness{"", "./attestapi", "TestADepositThatWasChangedIsFoundOut", "accepted"}
+	deposits = harness{"", "./deposit", "TestADepositThatWasChangedIsFoundOut", "accepted"}
 
 	impostors = harness{"test", "./attested", "TestWhoIsNotWhatThePolicyAcceptsLearnsNothing", "reached who was not accepted|exit 0"}
 	relays    = harness{"test", "./attested", "TestARelayInFrontOfTheGenuineSignerIsFoundOut", "reached who was not accepted|exit 0"}
@@ -44,7 +44,7 @@ var attestedMistakes = []mistake{
 	{"receipts of strangers are taken", receipts, []Edit{{
 		File: "attestapi/receipt.go", Old: "len(key) != ed25519.PublicKeySize || !ed25519.Verify(", New: "len(key) != ed25519.PublicKeySize || false && !ed25519.Verify("}}},
 	{"a deposit's signature is not verified", deposits, []Edit{{
-		File: "attestapi/deposit.go", Old: "if !bls.Verify(", New: "if false && !bls.Verify("}}},
+		File: "deposit/deposit.go", Old: "if !bls.Verify(", New: "if false && !bls.Verify("}}},
 }
 
 // attestedMistakesOutside are those that only real processes notice.

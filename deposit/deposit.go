@@ -1,4 +1,14 @@
-package attestapi
+// Package deposit writes the file that a stake is paid by, in the form of the
+// launchpad and of the official deposit tool, and checks it as whoever pays would.
+//
+// Check guarantees that the deposit contract takes what the file says and that the
+// chain then honours it: the roots are those of the content, and the signature is the
+// key's. It does not guarantee whose the withdrawal credentials are, which nobody can
+// change after the first deposit of a key, nor that this is the first.
+//
+// Sources: consensus-specs phase0/beacon-chain.md, DepositData; EIP-7251;
+// ethstaker-deposit-cli, deposit_data-*.json.
+package deposit
 
 import (
 	"encoding/hex"
@@ -10,10 +20,8 @@ import (
 	"github.com/secure-signer/secure-signer/eth2"
 )
 
-// DepositData is one entry of a deposit file, in the form of the launchpad and of
-// the official deposit tool: hexadecimal without 0x.
-// Source: ethstaker-deposit-cli, deposit_data-*.json.
-type DepositData struct {
+// Data is one entry of a deposit file: hexadecimal without 0x.
+type Data struct {
 	Pubkey                attest.Hex `json:"pubkey"`
 	WithdrawalCredentials attest.Hex `json:"withdrawal_credentials"`
 	Amount                uint64     `json:"amount"` // in Gwei
@@ -25,13 +33,15 @@ type DepositData struct {
 	DepositCLIVersion     string     `json:"deposit_cli_version"`
 }
 
-// depositFormat is the version of the official tool that writes this form: the
-// launchpad refuses files without one.
-const depositFormat = "2.7.0"
+// format is the version of the official tool that writes this form: the launchpad
+// refuses files without one.
+const format = "2.7.0"
 
-func newDepositData(m *eth2.Deposit, signature eth2.Signature, network string) *DepositData {
+// New puts an entry together from a message, its key's signature, and the name of
+// the network. It checks nothing.
+func New(m *eth2.Deposit, signature eth2.Signature, network string) *Data {
 	message, data := m.MessageRoot(), m.DataRoot(signature)
-	return &DepositData{
+	return &Data{
 		Pubkey:                m.Pubkey[:],
 		WithdrawalCredentials: m.WithdrawalCredentials[:],
 		Amount:                uint64(m.Amount),
@@ -40,14 +50,14 @@ func newDepositData(m *eth2.Deposit, signature eth2.Signature, network string) *
 		DepositDataRoot:       data[:],
 		ForkVersion:           m.GenesisForkVersion[:],
 		NetworkName:           network,
-		DepositCLIVersion:     depositFormat,
+		DepositCLIVersion:     format,
 	}
 }
 
 // Check recomputes the roots and verifies the signature, so that nobody sends Ether
 // for a key that did not sign for it: the deposit contract checks the data root
 // alone.
-func (d *DepositData) Check() error {
+func (d *Data) Check() error {
 	var m eth2.Deposit
 	var signature eth2.Signature
 	for _, part := range []struct {
@@ -87,10 +97,10 @@ const (
 	maxCompound = 2048 * gwei
 )
 
-// checkTerms refuses what would lock Ether up. Credentials of type 0x00 need another
+// CheckTerms refuses what would lock Ether up. Credentials of type 0x00 need another
 // secret key, 0x01 an execution address, 0x02 the same for a validator that compounds
 // (EIP-7251).
-func checkTerms(credentials eth2.Root, amount uint64) error {
+func CheckTerms(credentials eth2.Root, amount uint64) error {
 	limit := uint64(maxDeposit)
 	switch {
 	case credentials[0] != 1 && credentials[0] != 2:
