@@ -99,14 +99,20 @@ var errNotLoaded = errors.New("it could not be put in the keyring: restart the s
 func (c *Custodian) Withheld(ctx context.Context) []Problem {
 	var withheld []Problem
 	for _, pub := range c.Vault.List() {
-		if _, ok := c.Keyring.Key(pub); ok {
-			continue
+		if err := c.WhyWithheld(ctx, pub); err != nil {
+			withheld = append(withheld, Problem{pub, err})
 		}
-		err := c.mayServe(ctx, pub)
-		if err == nil {
-			err = errNotLoaded
-		}
-		withheld = append(withheld, Problem{pub, err})
 	}
 	return withheld
+}
+
+// WhyWithheld is why a key of the vault is not in service, or nil if it is.
+func (c *Custodian) WhyWithheld(ctx context.Context, pub bls.PublicKey) error {
+	if _, ok := c.Keyring.Key(pub); ok {
+		return nil
+	}
+	if err := c.mayServe(ctx, pub); err != nil {
+		return err
+	}
+	return errNotLoaded
 }

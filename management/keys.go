@@ -30,31 +30,29 @@ func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 		writeLoading(w)
 		return
 	}
-	problems := make(map[bls.PublicKey]error)
-	for _, p := range h.Custody.Withheld(r.Context()) {
-		problems[p.PublicKey] = p.Err
-	}
 	pubs := h.Custody.Vault.List()
 	for _, pub := range pubs { // before the first byte is sent, an error still has its status
-		if _, err := h.describe(r.Context(), pub, problems[pub]); err != nil {
+		if _, err := h.Key(r.Context(), pub); err != nil {
 			httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonStoreUnavailable), err.Error())
 			return
 		}
 	}
 	httpjson.WriteList(w, "keys", func(yield func(Key, error) bool) {
 		for _, pub := range pubs {
-			if !yield(h.describe(r.Context(), pub, problems[pub])) {
+			if !yield(h.Key(r.Context(), pub)) {
 				return
 			}
 		}
 	})
 }
 
-// describe fails where a key in service cannot be told from one that has signed
-// nothing. For one that is withheld the problem says as much.
-func (h *handler) describe(ctx context.Context, pub bls.PublicKey, problem error) (Key, error) {
+// Key tells of a key that is held. It fails where a key in service cannot be told
+// from one that has signed nothing. For one that is withheld the problem says as
+// much. Nothing is known before Custody.Ready.
+func (c Config) Key(ctx context.Context, pub bls.PublicKey) (Key, error) {
+	problem := c.Custody.WhyWithheld(ctx, pub)
 	k := Key{Pubkey: pub, InService: problem == nil}
-	state, err := h.Guard.State(ctx, pub)
+	state, err := c.Guard.State(ctx, pub)
 	if problem != nil {
 		k.Problem = problem.Error()
 	} else if err != nil {

@@ -44,8 +44,9 @@ type Config struct {
 	Started time.Time
 	Log     *slog.Logger
 
-	Platform Platform
-	Horizon  func() *Horizon // nil, or returns nil, where there is none
+	Platform  Platform
+	Hardening Hardening
+	Horizon   func() *Horizon // nil, or returns nil, where there is none
 
 	// StoreErr returns why nothing can be made durable any more, or nil.
 	StoreErr func() error
@@ -53,6 +54,9 @@ type Config struct {
 	// Head returns how many changes the store has recorded, and the hash of
 	// them all; nil if it has none.
 	Head func() (sequence uint64, hash [32]byte)
+
+	// Size returns what the store takes; nil if nobody knows.
+	Size func() Size
 
 	Backup Backup
 }

@@ -128,9 +128,14 @@ func newSignerThat(t testing.TB, config slashing.Config) *testSigner {
 		Started:  time.Now().Add(-90 * time.Second),
 		Log:      slog.New(slog.DiscardHandler),
 		StoreErr: func() error { return s.down },
-		Head:     func() (uint64, [32]byte) { return 1 << 63, [32]byte{0xab} },
-		Horizon:  func() *Horizon { return s.horizon },
-		Platform: Platform{Kind: "dev", Measurement: "measurement ab", Lacks: []string{"everything"}},
+		Size: func() Size {
+			free := uint64(1e9)
+			return Size{Records: 2, FileBytes: 4096, DiskFreeBytes: &free}
+		},
+		Hardening: Hardening{Took: []string{"programs"}, Missing: []string{"files: no such system call"}},
+		Head:      func() (uint64, [32]byte) { return 1 << 63, [32]byte{0xab} },
+		Horizon:   func() *Horizon { return s.horizon },
+		Platform:  Platform{Kind: "dev", Measurement: "measurement ab", Lacks: []string{"everything"}},
 	})
 	return s
 }
@@ -224,8 +229,9 @@ func TestStatus(t *testing.T) {
 		"store": object{"up": true, "head": object{
 			"sequence": "9223372036854775808",
 			"hash":     "0xab" + strings.Repeat("00", 31),
-		}},
-		"platform": object{"kind": "dev", "measurement": "measurement ab", "lacks": []any{"everything"}},
+		}, "size": object{"records": 2.0, "file_bytes": 4096.0, "disk_free_bytes": 1e9}},
+		"platform":  object{"kind": "dev", "measurement": "measurement ab", "lacks": []any{"everything"}},
+		"hardening": object{"took": []any{"programs"}, "missing": []any{"files: no such system call"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -120,8 +120,8 @@ func (h *handler) held() map[bls.PublicKey]bool {
 	return held
 }
 
-func (h *handler) highWatermark() *HighWatermark {
-	mark := h.Guard.HighWatermark()
+func (c Config) highWatermark() *HighWatermark {
+	mark := c.Guard.HighWatermark()
 	if !mark.Set {
 		return nil
 	}

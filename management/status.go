@@ -11,14 +11,15 @@ import (
 
 // A Status is the answer of GET /signer/v1/status.
 type Status struct {
-	Version       string   `json:"version"`
-	UptimeSeconds int64    `json:"uptime_seconds"`
-	Ready         bool     `json:"ready"` // keys are loaded and the store takes records
-	Network       Network  `json:"network"`
-	Keys          Keys     `json:"keys"`
-	Store         Store    `json:"store"`
-	Platform      Platform `json:"platform"`
-	Horizon       *Horizon `json:"horizon,omitzero"`
+	Version       string    `json:"version"`
+	UptimeSeconds int64     `json:"uptime_seconds"`
+	Ready         bool      `json:"ready"` // keys are loaded and the store takes records
+	Network       Network   `json:"network"`
+	Keys          Keys      `json:"keys"`
+	Store         Store     `json:"store"`
+	Platform      Platform  `json:"platform"`
+	Hardening     Hardening `json:"hardening"`
+	Horizon       *Horizon  `json:"horizon,omitzero"`
 
 	HighWatermark *HighWatermark `json:"high_watermark,omitzero"`
 }
@@ -39,6 +40,12 @@ type Platform struct {
 	Kind        string   `json:"kind"`                 // none, or as in attest.Kind
 	Measurement string   `json:"measurement,omitzero"` // which program it is, by the hardware's registers
 	Lacks       []string `json:"lacks"`                // what it cannot do, in a sentence each
+}
+
+// A Hardening is what the signer's process has given up, part by part.
+type Hardening struct {
+	Took    []string `json:"took"`
+	Missing []string `json:"missing"` // part and reason
 }
 
 // A Horizon says in which epochs this signer may sign blocks and votes, of all
@@ -67,6 +74,7 @@ type Store struct {
 	Up    bool   `json:"up"`
 	Error string `json:"error,omitzero"`
 	Head  *Head  `json:"head,omitzero"`
+	Size  *Size  `json:"size,omitzero"`
 }
 
 // A Head names everything that was ever recorded.
@@ -75,60 +83,76 @@ type Head struct {
 	Hash     string      `json:"hash"`
 }
 
+// A Size is what the store takes, and what room there is for more.
+type Size struct {
+	Records       int     `json:"records"` // also of keys that are not held any more
+	FileBytes     int64   `json:"file_bytes"`
+	DiskFreeBytes *uint64 `json:"disk_free_bytes,omitzero"` // absent: the disk does not say
+}
+
 func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
-	now := time.Now()
+	httpjson.WriteJSON(w, http.StatusOK, h.Status(time.Now()))
+}
+
+// Status tells what the signer is, holds and can do.
+func (c Config) Status(now time.Time) Status {
 	s := Status{
-		Version:       h.Release,
-		UptimeSeconds: int64(now.Sub(h.Started).Seconds()),
-		Network:       h.network(now),
-		Keys:          h.keys(),
-		Store:         h.store(),
-		Platform:      h.Platform,
-		Horizon:       h.horizon(),
-		HighWatermark: h.highWatermark(),
+		Version:       c.Release,
+		UptimeSeconds: int64(now.Sub(c.Started).Seconds()),
+		Network:       c.network(now),
+		Keys:          c.keys(),
+		Store:         c.store(),
+		Platform:      c.Platform,
+		Hardening:     c.Hardening,
+		Horizon:       c.horizon(),
+		HighWatermark: c.highWatermark(),
 	}
 	s.Ready = s.Store.Up && !s.Keys.Loading
-	httpjson.WriteJSON(w, http.StatusOK, s)
+	return s
 }
 
-func (h *handler) horizon() *Horizon {
-	if h.Horizon == nil {
+func (c Config) horizon() *Horizon {
+	if c.Horizon == nil {
 		return nil
 	}
-	return h.Horizon()
+	return c.Horizon()
 }
 
-func (h *handler) network(now time.Time) Network {
+func (c Config) network(now time.Time) Network {
 	n := Network{
-		Name:                  h.Network.Name,
-		GenesisValidatorsRoot: h.Network.GenesisValidatorsRoot,
-		GenesisTime:           eth2.Uint64(h.Network.GenesisTime),
-		SecondsPerSlot:        h.Network.SecondsPerSlot,
-		SlotsPerEpoch:         h.Network.SlotsPerEpoch(),
+		Name:                  c.Network.Name,
+		GenesisValidatorsRoot: c.Network.GenesisValidatorsRoot,
+		GenesisTime:           eth2.Uint64(c.Network.GenesisTime),
+		SecondsPerSlot:        c.Network.SecondsPerSlot,
+		SlotsPerEpoch:         c.Network.SlotsPerEpoch(),
 	}
-	if slot, started := h.Network.SlotAt(now.Unix()); started {
-		epoch := h.Network.EpochOf(slot)
+	if slot, started := c.Network.SlotAt(now.Unix()); started {
+		epoch := c.Network.EpochOf(slot)
 		n.Slot, n.Epoch = &slot, &epoch
 	}
 	return n
 }
 
-func (h *handler) keys() Keys {
-	k := Keys{Held: len(h.Custody.Vault.List()), InService: len(h.Custody.List()), Loading: !h.Custody.Ready()}
+func (c Config) keys() Keys {
+	k := Keys{Held: len(c.Custody.Vault.List()), InService: len(c.Custody.List()), Loading: !c.Custody.Ready()}
 	if !k.Loading {
 		k.Withheld = k.Held - k.InService
 	}
 	return k
 }
 
-func (h *handler) store() Store {
+func (c Config) store() Store {
 	s := Store{Up: true}
-	if err := h.StoreErr(); err != nil {
+	if err := c.StoreErr(); err != nil {
 		s.Up, s.Error = false, err.Error()
 	}
-	if h.Head != nil {
-		sequence, hash := h.Head()
+	if c.Head != nil {
+		sequence, hash := c.Head()
 		s.Head = &Head{eth2.Uint64(sequence), "0x" + hex.EncodeToString(hash[:])}
+	}
+	if c.Size != nil {
+		size := c.Size()
+		s.Size = &size
 	}
 	return s
 }

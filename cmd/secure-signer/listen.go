@@ -207,10 +207,7 @@ func (d *daemon) routes(signing http.Handler, attestation attestapi.Routes) http
 	mux.Handle(handover.NonceRoute, handOver)
 	mux.Handle(handover.GiveRoute, handOver)
 	mux.Handle("/signer/v1", signing) // has no such route; ServeMux would redirect it
-	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(management.Config{
-		Custody: d.custody, Guard: d.guard, Network: d.network, Release: cli.Release(), Started: d.started, Platform: d.platform.status(), Horizon: d.horizon.status,
-		StoreErr: d.journal.Err, Head: d.journal.Head, Backup: d.backup, Log: d.log,
-	})))
+	mux.Handle("/signer/v1/", httpjson.RequireToken(token, management.New(d.management())))
 	return mux
 }
 
