@@ -87,13 +87,12 @@ func (d *daemon) giveUp(waiting chan<- error) error {
 
 type handOverFlags struct {
 	dataDir string
-	from    string
 	step    string
-	caFile  string
-	tlsCert string
-	tlsKey  string
 	seal    sealFlags
 	tpm     tpmFlags
+
+	from                      string // address of the old program
+	fromCA, fromCert, fromKey string // files, for its TLS
 
 	maxFutureEpochs string
 	floorEpoch      optional[eth2.Epoch]
@@ -127,9 +126,9 @@ since, and its keys then sign nothing of this epoch, as after a restore.`,
 	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` that the old program serves")
 	flags.StringVar(&f.from, "from", "http://127.0.0.1:9000", "`address` of the old program")
 	flags.StringVar(&f.step, "step", "", "`file` with the step that release managers have signed")
-	flags.StringVar(&f.caFile, "tls-ca-file", "", "PEM `file` of the authority, or the certificate itself, that the old program's TLS certificate is checked against")
-	flags.StringVar(&f.tlsCert, "tls-cert-file", "", "PEM `file` of a certificate to show the old program, where it wants one")
-	flags.StringVar(&f.tlsKey, "tls-key-file", "", "PEM `file` of its key")
+	flags.StringVar(&f.fromCA, "from-ca-file", "", "PEM `file` of the authority, or the certificate itself, that the old program's TLS certificate is checked against")
+	flags.StringVar(&f.fromCert, "from-cert-file", "", "PEM `file` of a certificate to show the old program, where it wants one")
+	flags.StringVar(&f.fromKey, "from-key-file", "", "PEM `file` of its key")
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "how many `epochs` past the clock the old program has signed, or off: as it was started with")
 	flags.Var(&f.floorEpoch, "floor-epoch", "for a copy of the folder: sign nothing of this `epoch` or before; needed where the clock does not tell")
 	f.seal.platform.define(flags, &f.tpm)
@@ -253,20 +252,20 @@ func (f handOverFlags) old(d datadir.Folder) (handover.Old, error) {
 		return nil, err
 	}
 	secured := &tls.Config{MinVersion: tls.VersionTLS13}
-	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
+	if f.fromCA != "" {
+		pem, err := os.ReadFile(f.fromCA)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-ca-file: %w", err)
+			return nil, fmt.Errorf("--from-ca-file: %w", err)
 		}
 		secured.RootCAs = x509.NewCertPool()
 		if !secured.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--tls-ca-file: %s holds no certificate in PEM", f.caFile)
+			return nil, fmt.Errorf("--from-ca-file: %s holds no certificate in PEM", f.fromCA)
 		}
 	}
-	if f.tlsCert != "" {
-		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	if f.fromCert != "" {
+		cert, err := tls.LoadX509KeyPair(f.fromCert, f.fromKey)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-cert-file and --tls-key-file: %w", err)
+			return nil, fmt.Errorf("--from-cert-file and --from-key-file: %w", err)
 		}
 		secured.Certificates = []tls.Certificate{cert}
 	}
