@@ -65,7 +65,7 @@ func TestCopiesNeverConflict(t *testing.T) {
 	overTPM := newWorld(t, c, f, []string{"--tpm", tpm.Path})
 
 	ends := []func(){overWitnesses.begin(), overTPM.begin()}
-	began, least := time.Now(), duration(12*time.Second)
+	began, least := time.Now(), duration(6*time.Second)
 	enough := func() bool { return overWitnesses.tested() && overTPM.tested() }
 	for time.Since(began) < least || !enough() && time.Since(began) < least+3*time.Minute {
 		k := keepers[rand.IntN(len(keepers))]
