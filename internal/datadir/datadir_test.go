@@ -180,10 +180,10 @@ func TestANetworkThatCannotBeWrittenMakesNoFolder(t *testing.T) {
 	}
 }
 
-// FuzzConfig holds that what opens is written again as the same network, and
+// FuzzConfig holds that what opens is written again as the same settings, and
 // that hostile text never panics.
 func FuzzConfig(f *testing.F) {
-	for _, name := range []string{"testdata/hoodi-1.yaml", "testdata/custom-1.yaml"} {
+	for _, name := range []string{"testdata/hoodi-1.yaml", "testdata/custom-1.yaml", "testdata/bound-2.yaml"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
