@@ -19,7 +19,6 @@ import (
 	"github.com/secure-signer/secure-signer/attestapi"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/deposit"
-	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/durable"
 	"github.com/secure-signer/secure-signer/management"
@@ -66,15 +65,9 @@ func (f *generateFlags) request() (r attestapi.GenerateRequest, err error) {
 			return r, fmt.Errorf("%w: --withdrawal-credentials: %w", cli.ErrUsage, err)
 		}
 	default:
-		var address eth2.Address
-		if err := address.UnmarshalText([]byte(f.address)); err != nil {
+		if r.WithdrawalCredentials, err = withdrawalCredentials(f.address, f.compounding); err != nil {
 			return r, fmt.Errorf("%w: --withdrawal-address: %w", cli.ErrUsage, err)
 		}
-		r.WithdrawalCredentials[0] = 1
-		if f.compounding {
-			r.WithdrawalCredentials[0] = 2
-		}
-		copy(r.WithdrawalCredentials[12:], address[:])
 	}
 	if r.Amount, err = parseEther(f.amount); err != nil {
 		return r, fmt.Errorf("%w: --amount %q: %w", cli.ErrUsage, f.amount, err)

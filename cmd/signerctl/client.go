@@ -209,7 +209,7 @@ func (c *client) refused(status int, text []byte) error {
 		}
 		e.message = fmt.Sprintf("the signer does not accept the token of %s: it wants the one in the api-token.txt of its own data folder (--data-dir or --token-file)", c.tokenFile)
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		if body.Reason == "no_record" {
+		if body.Reason == "no_record" || body.Reason == "key_not_found" {
 			e.message = body.Message
 			break
 		}

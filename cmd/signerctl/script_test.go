@@ -27,10 +27,13 @@ import (
 	"github.com/secure-signer/secure-signer/keymanager"
 	"github.com/secure-signer/secure-signer/keystore"
 	"github.com/secure-signer/secure-signer/management"
+	"github.com/secure-signer/secure-signer/policy"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
+	"github.com/secure-signer/secure-signer/signer"
 	"github.com/secure-signer/secure-signer/slashing"
 	"github.com/secure-signer/secure-signer/vault"
+	"github.com/secure-signer/secure-signer/web3signer"
 )
 
 func TestMain(m *testing.M) {
@@ -91,10 +94,12 @@ type testSigner struct {
 	server  *httptest.Server
 
 	cutBackup atomic.Bool // backups end half way
+	allowed   []eth2.Kind // beside duties, from the next restart on
 
 	// What a restart replaces.
 	keyring *bls.Keyring
 	custody *custody.Custodian
+	signing *web3signer.Handler
 	routes  atomic.Pointer[http.ServeMux]
 }
 
@@ -204,12 +209,18 @@ func (s *testSigner) restart() (err error) {
 			return nil
 		},
 	}))
+	s.signing = web3signer.New(web3signer.Config{
+		Signer:     &signer.Signer{Network: s.network, Keys: s.keyring, Guard: s.guard, Policy: policy.Duties(s.allowed...)},
+		PublicKeys: s.custody.List, Log: log,
+	})
+	mux.Handle("/api/v1/eth2/", s.signing)
 	s.routes.Store(mux)
 	return nil
 }
 
 func (s *testSigner) load() error {
 	_, err := s.custody.Load(context.Background())
+	s.signing.Ready()
 	return err
 }
 
@@ -235,6 +246,8 @@ func (f fullStore) Create(ctx context.Context, key record.Key, value []byte) err
 //	signer signs @FILE N  it has signed a block and a vote with the key in a file
 //	signer restart   it has been started, and has not loaded its keys
 //	signer load      now it has
+//	signer allow KIND  it has been restarted with that, and has loaded its keys
+//	signer chain NETWORK  the same, but on another network
 //	signer cut       its backups end half way
 //	signer breaks N  it changes something N times more, then it breaks connections off
 //	signer hangs N   the same, but then it does not answer
@@ -268,6 +281,16 @@ func changeSigner(ts *testscript.TestScript, _ bool, args []string) {
 	case "restart":
 		ts.Check(s.restart())
 	case "load":
+		ts.Check(s.load())
+	case "allow":
+		kind, err := eth2.ParseKind(args[1])
+		ts.Check(err)
+		s.allowed = append(s.allowed, kind)
+		ts.Check(s.restart())
+		ts.Check(s.load())
+	case "chain":
+		s.network, _ = eth2.Builtin(args[1])
+		ts.Check(s.restart())
 		ts.Check(s.load())
 	case "cut":
 		s.cutBackup.Store(true)
