@@ -219,23 +219,34 @@ func openKeeper(ctx context.Context, d datadir.Folder, v *vault.Vault, path stri
 	}
 	secret, err := horizonSecret(d.Dir, v).Read()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, sealed.ErrDamaged) {
-		return nil, fmt.Errorf("the secret of the horizon: %w: put back horizon/secret from a copy of this folder, or %s", err, newHorizonAdvice)
+		return nil, fmt.Errorf("the secret of the horizon: %w: put back horizon/secret from a copy of this folder, or %s", err, anotherHorizon(d))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the secret of the horizon: %w", err)
 	}
 	switch bound.Kind {
 	case horizonTPM, horizonAnyTPM:
-		return openTPM(ctx, bound, secret, path)
+		return openTPM(ctx, d, secret, path)
 	case horizonWitness:
 		return openWitness(bound.Identity, secret)
 	}
 	return nil, fmt.Errorf("config.yaml names horizon %q, which this release does not know: use the release that made the folder, or a newer one", bound.Kind)
 }
 
-const newHorizonAdvice = "go on with a new horizon from a backup: secure-signer restore BACKUP --data-dir NEW --horizon tpm|witness …"
+// anotherHorizon says what to do where the one of a folder is gone for good.
+func anotherHorizon(d datadir.Folder) string {
+	first := ""
+	switch {
+	case guards(d.Binding.Platform):
+		return fmt.Sprintf("import the keys into a new folder, with their history: what platform %s seals opens under no other horizon", d.Binding.Platform)
+	case d.Binding.Platform != "":
+		first = fmt.Sprintf("secure-signer reseal --data-dir %s --platform none, ", d.Path())
+	}
+	return fmt.Sprintf("go on with a new horizon: %ssecure-signer backup FILE --data-dir %s, secure-signer restore FILE --data-dir NEW --horizon tpm|witness …", first, d.Path())
+}
 
-func openTPM(ctx context.Context, bound datadir.Keeper, secret []byte, path string) (*keeper, error) {
+func openTPM(ctx context.Context, d datadir.Folder, secret []byte, path string) (*keeper, error) {
+	bound := d.Binding.Horizon
 	var id tpm.Identity
 	if err := decodeIdentity(bound.Identity, &id); err != nil {
 		return nil, err
@@ -249,7 +260,7 @@ func openTPM(ctx context.Context, bound datadir.Keeper, secret []byte, path stri
 	}
 	counters, err := tpm.Open(ctx, link, id, secret)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the horizon in the TPM at %s: %w; if that TPM is gone for good, %s", path, err, newHorizonAdvice), link.Close())
+		return nil, errors.Join(fmt.Errorf("the horizon in the TPM at %s: %w; if that TPM is gone for good, %s", path, err, anotherHorizon(d)), link.Close())
 	}
 	return &keeper{
 		epochs: rollback.Exclusive(counters.Epochs), stops: rollback.Exclusive(counters.Stops),

@@ -32,6 +32,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Use:   "secure-signer",
 		Short: "A remote signer for validators: keys, slashing protection, Web3Signer API",
 	}
-	root.AddCommand(initCommand(), serveCommand(), startCommand(), passphraseCommand(), resealCommand(), handOverCommand(), restoreCommand(), witnessCommand(), keepKeysCommand(), versionCommand())
+	root.AddCommand(initCommand(), serveCommand(), startCommand(), passphraseCommand(), resealCommand(), handOverCommand(), backupCommand(), restoreCommand(), witnessCommand(), keepKeysCommand(), versionCommand())
 	return cli.Run(ctx, root, prefix, args, stdin, stdout, stderr)
 }

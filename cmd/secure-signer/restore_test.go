@@ -94,3 +94,18 @@ func TestASealedBackupKeepsItsHorizon(t *testing.T) {
 		})
 	}
 }
+
+// TestALostHorizonHasAWayOut: the signer does not start without it, so the way must not
+// lead through a signer that runs.
+func TestALostHorizonHasAWayOut(t *testing.T) {
+	for platform, want := range map[string]string{
+		"":        "horizon: secure-signer backup FILE --data-dir d, secure-signer restore FILE",
+		"tpm":     "horizon: secure-signer reseal --data-dir d --platform none, secure-signer backup FILE",
+		"gramine": "import the keys into a new folder",
+	} {
+		d := datadir.Folder{Dir: datadir.At("d"), Settings: datadir.Settings{Binding: datadir.Binding{Platform: platform}}}
+		if got := anotherHorizon(d); !strings.Contains(got, want) {
+			t.Errorf("%q: %q lacks %q", platform, got, want)
+		}
+	}
+}
