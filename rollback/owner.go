@@ -30,7 +30,7 @@ type Owner struct {
 
 // Start takes up what the last copy has left. It owns that copy's epochs if that
 // one has stopped cleanly and no other has come since, and else nothing before
-// Claim.
+// Claim. A counter that is behind what that copy has claimed is refused.
 func Start(ctx context.Context, cfg Config) (*Owner, error) {
 	epoch, err := cfg.Epochs.Read(ctx)
 	if err != nil {
@@ -41,8 +41,11 @@ func Start(ctx context.Context, cfg Config) (*Owner, error) {
 		return nil, fmt.Errorf("read what the last run has left: %w", err)
 	}
 	o := &Owner{cfg: cfg, tenure: Tenure{Last: epoch, SourceFloor: below(epoch, 1)}}
-	if memo == nil || memo.Tenure.Last != epoch {
+	switch {
+	case memo == nil || memo.Tenure.Last < epoch:
 		return o, nil
+	case memo.Tenure.Last > epoch:
+		return nil, fallen(memo.Tenure.Last, epoch)
 	}
 	heir, err := o.inherit(ctx, memo.Stop)
 	switch {
@@ -93,7 +96,7 @@ func (o *Owner) Claim(ctx context.Context, upTo uint64) error {
 	}
 	if claimed < o.lastKnown() {
 		o.stop()
-		return fmt.Errorf("%w: epoch %d is the last that was claimed, and now the counter says %d: it has been rolled back", ErrStopped, o.lastKnown(), claimed)
+		return fallen(o.lastKnown(), claimed)
 	}
 	for e := claimed + 1; e <= upTo; e++ {
 		if err := o.cfg.Epochs.Advance(ctx, e); err != nil {
@@ -102,6 +105,13 @@ func (o *Owner) Claim(ctx context.Context, upTo uint64) error {
 		o.own(e)
 	}
 	return nil
+}
+
+// fallen says that a copy has claimed an epoch which the counter has forgotten. It
+// may have forgotten other copies' claims, too, so that nothing it says from now on
+// keeps them apart.
+func fallen(claimed, now uint64) error {
+	return fmt.Errorf("%w: epoch %d was claimed, and now the counter says %d: who keeps it has forgotten, or was put back to an older state", ErrStopped, claimed, now)
 }
 
 // own takes possession of an epoch that Advance has given to this copy. If the
