@@ -22,6 +22,7 @@ const (
 	prom      = "github.com/prometheus/client_golang"
 	promModel = "github.com/prometheus/client_model"
 	xCrypto   = "golang.org/x/crypto"
+	xMod      = "golang.org/x/mod"
 	xSys      = "golang.org/x/sys"
 	xTerm     = "golang.org/x/term"
 	xText     = "golang.org/x/text"
@@ -90,6 +91,7 @@ var table = map[string]rule{
 	"admission": {ours: []string{"eth2"}},
 	"policy":    {ours: []string{"bls", "eth2", "signer"}},
 	"custody":   {ours: []string{"bls", "slashing", "vault"}},
+	"audit":     {ours: []string{"eth2", "signer", "internal/durable"}, outside: []string{xMod}},
 
 	// Edges.
 	"handover":   {ours: []string{"attest", "internal/httpjson"}, outside: []string{goJSON}},
