@@ -48,7 +48,7 @@ var indifferent = map[string]string{
 	"attestation-dir":  "where the hardware is: another place gives no genuine evidence",
 	"nsm-device":       "the same",
 	"tsm-dir":          "the same",
-	"sev-guest-device": "the same",
+	"sev-guest-device": "it gives the sealing key, and not the evidence; but nothing else than AMD's driver answers what it is asked",
 	"tpm":              "the same",
 	"tpm-ak-chain":     "a certificate that the verifier judges",
 	"tpm-pcrs":         "of a folder that is being made; the vault remembers",

@@ -296,7 +296,8 @@ func (f witnessFlags) next(signers int) string {
 }
 
 // whileServing returns when a server has to stop, and why: broken is the channel of
-// its store, if it has one. A hang-up reads the certificate again.
+// its store, if it has one. A hang-up reads the certificate again and nothing else,
+// which it says: whoever has struck a program off a policy must not believe it done.
 func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-chan os.Signal, failed <-chan error, broken <-chan struct{}, why func() error) error {
 	for {
 		select {
@@ -309,13 +310,14 @@ func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-ch
 			return fmt.Errorf("the store failed and a restart is needed: %w", why())
 		case <-hangup:
 			if a.tls == nil {
+				log.Warn("nothing was read again: for other settings restart")
 				continue
 			}
 			if err := a.tls.Reload(); err != nil {
 				log.Error("the certificate stays as it was", "error", err)
 				continue
 			}
-			log.Info("the certificate was read again", "expires", a.tls.Expires())
+			log.Info("the certificate was read again: for other settings restart", "expires", a.tls.Expires())
 		}
 	}
 }

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/secure-signer/secure-signer/rollback/witness"
@@ -48,5 +51,22 @@ func TestAReleasedWitnessOpens(t *testing.T) {
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAHangUpThatReadsNothingSaysSo: whoever has struck a program off a key keeper's
+// policy must not believe that it gets no key any more.
+func TestAHangUpThatReadsNothingSaysSo(t *testing.T) {
+	var log bytes.Buffer
+	hangup, failed := make(chan os.Signal), make(chan error)
+	go func() {
+		hangup <- syscall.SIGHUP
+		failed <- http.ErrServerClosed
+	}()
+	if err := (&access{}).whileServing(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), hangup, failed, nil, nil); err != http.ErrServerClosed {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "nothing was read again: for other settings restart") {
+		t.Errorf("it says %q", log.String())
 	}
 }
