@@ -30,7 +30,7 @@ func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 		writeLoading(w)
 		return
 	}
-	pubs := h.Custody.Vault.List()
+	pubs := h.Held()
 	for _, pub := range pubs { // before the first byte is sent, an error still has its status
 		if _, err := h.Key(r.Context(), pub); err != nil {
 			httpjson.WriteError(w, http.StatusServiceUnavailable, string(signer.ReasonStoreUnavailable), err.Error())
@@ -45,6 +45,9 @@ func (h *handler) listKeys(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 }
+
+// Held returns every key that is held, ascending.
+func (c Config) Held() []bls.PublicKey { return c.Custody.Vault.List() }
 
 // Key tells of a key that is held. It fails where a key in service cannot be told
 // from one that has signed nothing. For one that is withheld the problem says as

@@ -86,7 +86,7 @@ type Head struct {
 // A Size is what the store takes, and what room there is for more.
 type Size struct {
 	Records       int     `json:"records"` // also of keys that are not held any more
-	FileBytes     int64   `json:"file_bytes"`
+	FileBytes     uint64  `json:"file_bytes"`
 	DiskFreeBytes *uint64 `json:"disk_free_bytes,omitzero"` // absent: the disk does not say
 }
 

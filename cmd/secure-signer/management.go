@@ -23,7 +23,7 @@ func (d *daemon) management() management.Config {
 // are not root.
 func (d *daemon) storeSize() management.Size {
 	stats := d.journal.Stats()
-	size := management.Size{Records: stats.Keys, FileBytes: stats.FileBytes}
+	size := management.Size{Records: stats.Keys, FileBytes: uint64(stats.FileBytes)}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(d.dir.Journal(), &disk); err == nil {
 		free := disk.Bavail * uint64(disk.Bsize)

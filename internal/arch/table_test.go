@@ -99,6 +99,7 @@ var table = map[string]rule{
 	"web3signer": {ours: []string{"bls", "eth2", "signer", "admission", "internal/httpjson"}, outside: []string{goJSON}},
 	"keymanager": {ours: []string{"bls", "keystore", "slashing", "custody", "internal/httpjson"}},
 	"management": {ours: []string{"bls", "eth2", "slashing", "custody", "signer", "internal/httpjson"}},
+	"statuspage": {ours: []string{"bls", "eth2", "signer", "management"}}, // what management tells, for people
 
 	// What several need and nobody outside should import.
 	"internal/arch":              {},
