@@ -22,8 +22,8 @@ type Owner struct {
 	signing  sync.WaitGroup // what was allowed and is not recorded yet
 
 	mu      sync.Mutex // guards what follows
-	stopped bool
-	tenure  Tenure // if not owning, only Last and SourceFloor
+	stopped error      // why, or nil
+	tenure  Tenure     // if not owning, only Last and SourceFloor
 	owning  bool
 	durable bool // a memo has the tenure as it is
 }
@@ -87,16 +87,16 @@ func (o *Owner) inherit(ctx context.Context, stop *Stop) (bool, error) {
 func (o *Owner) Claim(ctx context.Context, upTo uint64) error {
 	o.claiming.Lock()
 	defer o.claiming.Unlock()
-	if o.hasStopped() {
-		return ErrStopped
+	if err := o.hasStopped(); err != nil {
+		return err
 	}
 	claimed, err := o.cfg.Epochs.Read(ctx)
 	if err != nil {
 		return fmt.Errorf("read the last epoch that was claimed: %w", err)
 	}
 	if claimed < o.lastKnown() {
-		o.stop()
-		return fallen(o.lastKnown(), claimed)
+		o.stop(fallen(o.lastKnown(), claimed))
+		return o.hasStopped()
 	}
 	for e := claimed + 1; e <= upTo; e++ {
 		if err := o.cfg.Epochs.Advance(ctx, e); err != nil {
@@ -167,8 +167,8 @@ func (o *Owner) Attest(ctx context.Context, source, target uint64) (recorded fun
 
 func (o *Owner) allow(epoch uint64) (recorded func(), err error) {
 	switch {
-	case o.stopped:
-		return nil, ErrStopped
+	case o.stopped != nil:
+		return nil, o.stopped
 	case !o.owning || epoch < o.tenure.First || epoch > o.tenure.Last:
 		return nil, fmt.Errorf("%w: epoch %d", ErrNotOwned, epoch)
 	}
@@ -211,10 +211,10 @@ func ceiling(source, epoch uint64) uint64 {
 func (o *Owner) Stop(ctx context.Context) error {
 	o.claiming.Lock()
 	defer o.claiming.Unlock()
-	if o.hasStopped() {
-		return ErrStopped
+	if err := o.hasStopped(); err != nil {
+		return err
 	}
-	o.stop()
+	o.stop(ErrStopped)
 	o.signing.Wait()
 	if !o.owning {
 		return nil
@@ -233,13 +233,13 @@ func (o *Owner) Stop(ctx context.Context) error {
 	return nil
 }
 
-func (o *Owner) stop() {
+func (o *Owner) stop(why error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.stopped = true
+	o.stopped = why
 }
 
-func (o *Owner) hasStopped() bool {
+func (o *Owner) hasStopped() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.stopped
@@ -256,7 +256,7 @@ func (o *Owner) lastKnown() uint64 {
 func (o *Owner) Tenure() (t Tenure, owning bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.tenure, o.owning && !o.stopped
+	return o.tenure, o.owning && o.stopped == nil
 }
 
 // below returns e-n, or 0 where the chain was not that old.
