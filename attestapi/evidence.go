@@ -50,6 +50,11 @@ func (h *handler) attest(r *http.Request) (any, error) {
 		return nil, fail(http.StatusBadRequest, ReasonNeedsTLS,
 			"%v: start the signer with --tls-cert-file and --tls-key-file, whose certificate no CA need have issued, and ask at https:// with TLS 1.3", err)
 	}
+	leave, err := h.quotes.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	claims := attest.Claims{HPKEKey: h.inbox.PublicKey(), TLSKey: h.TLSKey(r), Config: h.channel}
 	ev, err := h.prove(r.Context(), claims, req.Nonce, exporter)
 	if err != nil {
@@ -59,17 +64,14 @@ func (h *handler) attest(r *http.Request) (any, error) {
 	return Attested{ev, h.nonces.draw(digest(ev))}, nil
 }
 
-// prove asks the hardware for evidence with these claims.
+// prove asks the hardware for evidence with these claims, for a request that was let in.
 func (h *handler) prove(ctx context.Context, claims attest.Claims, nonce attest.Nonce, exporter []byte) (attest.Evidence, error) {
 	var ev attest.Evidence
 	err := h.quotes.one(ctx, func(ctx context.Context) (err error) {
 		ev, err = h.Evidence(ctx, claims.ReportData(nonce, exporter))
 		return err
 	})
-	switch {
-	case errors.Is(err, errBusy):
-		return ev, fail(http.StatusServiceUnavailable, reasonOverloaded, "%v", err)
-	case err != nil:
+	if err != nil {
 		h.Log.Error("the hardware gives no evidence", "error", err)
 		return ev, fail(http.StatusServiceUnavailable, ReasonNoEvidence, "the hardware gives no evidence: %v", err)
 	}
@@ -96,15 +98,18 @@ func newQuotes(places int) *quotes {
 	return &quotes{places: make(chan struct{}, places), turn: make(chan struct{}, 1)}
 }
 
-var errBusy = errors.New("too many ask for evidence at once, which is made one after another: ask again in a moment")
-
-func (q *quotes) one(ctx context.Context, work func(context.Context) error) error {
+// enter lets a request in that will have a quote made, before it does anything else.
+func (q *quotes) enter() (leave func(), err error) {
 	select {
 	case q.places <- struct{}{}:
-		defer func() { <-q.places }()
+		return func() { <-q.places }, nil
 	default:
-		return errBusy
+		return nil, fail(http.StatusServiceUnavailable, reasonOverloaded, "too many ask for evidence at once, which is made one after another: ask again in a moment")
 	}
+}
+
+// one does the work of a request that was let in, when it is its turn.
+func (q *quotes) one(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, quoteTime)
 	defer cancel()
 	select {

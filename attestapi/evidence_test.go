@@ -120,13 +120,21 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 func TestQuotesAreMadeOneAtATimeAndFewWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQuotes(3)
+		one := func(work func(context.Context) error) error {
+			leave, err := q.enter()
+			if err != nil {
+				return err
+			}
+			defer leave()
+			return q.one(t.Context(), work)
+		}
 		release := make(chan struct{})
 		var mu sync.Mutex
 		working, most := 0, 0
 		var all sync.WaitGroup
 		for range 3 {
 			all.Go(func() {
-				if err := q.one(t.Context(), func(context.Context) error {
+				if err := one(func(context.Context) error {
 					mu.Lock()
 					working++
 					most = max(most, working)
@@ -142,7 +150,7 @@ func TestQuotesAreMadeOneAtATimeAndFewWait(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if err := q.one(t.Context(), func(context.Context) error { return nil }); !errors.Is(err, errBusy) {
+		if err := one(func(context.Context) error { return nil }); err == nil {
 			t.Errorf("the fourth: %v", err)
 		}
 		close(release)
@@ -150,14 +158,14 @@ func TestQuotesAreMadeOneAtATimeAndFewWait(t *testing.T) {
 		if most != 1 {
 			t.Errorf("%d quotes at once", most)
 		}
-		if err := q.one(t.Context(), func(context.Context) error { return nil }); err != nil {
+		if err := one(func(context.Context) error { return nil }); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 		// Hardware that hangs holds nobody up for ever.
 		began := time.Now()
 		hung := make(chan error, 1)
 		go func() {
-			hung <- q.one(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			hung <- one(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		}()
 		if err := <-hung; !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != quoteTime {
 			t.Errorf("%v after %v", err, time.Since(began))
@@ -177,6 +185,9 @@ func TestTooManyWhoAskAreToldToComeBack(t *testing.T) {
 	got := w.post(RouteAttest, AttestRequest{})
 	if got.status != http.StatusServiceUnavailable || got.reason() != reasonOverloaded || got.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := w.post(RouteGenerate, GenerateRequest{attest.Nonce{1}, credentials(2), 32 * gwei}); got.reason() != reasonOverloaded || len(w.Custody.Keyring.PublicKeys()) != 0 {
+		t.Errorf("a key that would get no evidence: %d %s, and keys: %v", got.status, got.body, w.Custody.Keyring.PublicKeys())
 	}
 	close(w.hold)
 	if got := <-first; got.status != http.StatusOK {

@@ -46,6 +46,11 @@ func (h *handler) generate(r *http.Request) (any, error) {
 	if !h.Custody.Ready() {
 		return nil, fail(http.StatusServiceUnavailable, reasonLoading, "%v", custody.ErrLoading)
 	}
+	leave, err := h.quotes.enter() // or strangers who ask for evidence had keys drawn that get none
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx := context.WithoutCancel(r.Context()) // a key that nobody hears of is of no use
 	pub, err := h.Custody.Generate(ctx)
 	if err != nil {
