@@ -49,9 +49,12 @@ type Keeper struct {
 // maxInWork bounds what is verified at a time. Each costs milliseconds.
 const maxInWork = 16
 
-// Check refuses a policy that nothing could ever satisfy.
+// Check refuses a policy that nothing could ever satisfy, and one that every program
+// on a machine satisfies: a TPM tells what was booted, and not who asks.
 func (c Config) Check() error {
 	switch {
+	case slices.ContainsFunc(c.Policy.Accept, func(id attest.Identity) bool { return id.Kind == attest.KindTPM }):
+		return errors.New("the policy accepts a plain host with a TPM, whose evidence does not tell which program asks: leave it out; such a host seals by itself")
 	case len(c.Policy.Accept) == 0:
 		return errors.New("the policy accepts no program: name those that get a key, in accept")
 	case len(c.Policy.Settings) > 0:

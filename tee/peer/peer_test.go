@@ -468,10 +468,11 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatNothingSatisfiesIsRefused(t *testing.T) {
-	p := newWorld(t).config.Policy
-	p.Settings = map[string]json.RawMessage{"network": []byte(`"hoodi"`)}
-	for want, policy := range map[string]attest.Policy{"leave them out": p, "accepts no program": {}} {
+func TestAPolicyThatNothingOrEverythingSatisfiesIsRefused(t *testing.T) {
+	settings, machine := newWorld(t).config.Policy, newWorld(t).config.Policy
+	settings.Settings = map[string]json.RawMessage{"network": []byte(`"hoodi"`)}
+	machine.Accept = append(machine.Accept, attest.Identity{Kind: attest.KindTPM, Measurements: map[string]attest.Hex{"pcr7": make(attest.Hex, 32)}})
+	for want, policy := range map[string]attest.Policy{"leave them out": settings, "accepts no program": {}, "does not tell which program asks": machine} {
 		if _, err := NewKeeper(secret, Config{Policy: policy}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
