@@ -108,6 +108,7 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 		return err
 	}
 	defer l.Close()
+	manager := notifyManager(log, func() string { return "keeps the keys of other signers" })
 	hardened.seclude(log)
 	s := server(l, keeper.Handler(), log)
 	failed := make(chan error, 1)
@@ -123,7 +124,9 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
   secret  %s: keep a copy; without it no vault that depends on it opens any more
   next    make a signer's folder with: secure-signer init --platform PLATFORM --key-keeper %s
 `, a.scheme(), l.Addr(), f.policy, len(config.Policy.Accept), f.secretFile, at)
+	manager.ready()
 	defer drain([]*http.Server{s}, log)
+	defer manager.stopping()
 	return a.whileServing(ctx, log, hangup, failed, nil, nil)
 }
 

@@ -48,6 +48,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	d.signer.Guard = metrics.Guard(d.guard)
 	d.signer.Keys = metrics.Keys(d.keyring)
 	reloads := newReloader(d.log, d.sources())
+	reloads.manager = d.manager
 	signing := d.signing(metrics, reloads)
 	d.giving = d.giver()
 	attestation, err := f.attestation(d)
@@ -79,6 +80,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 			return
 		}
 		d.announce(stdout, api.Addr(), metricsListener.Addr())
+		d.manager.ready()
 		d.generous()
 		reloads.run(keeping, hangup)
 	}()
@@ -87,6 +89,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	close(d.stopped)
 	stopKeeping()
 	<-kept
+	d.manager.stopping()
 	signing.ShutDown()
 	if waiting != nil {
 		signing.Settle()

@@ -24,6 +24,7 @@ type source struct {
 // A reloader reads its sources again, one reload at a time.
 type reloader struct {
 	log     *slog.Logger
+	manager notifier
 	sources []source
 	wanted  chan struct{} // holds a reload that has been started and not begun
 
@@ -74,6 +75,8 @@ const maxNames = 100
 
 func (r *reloader) reload(ctx context.Context) {
 	r.log.Info("reload begun")
+	r.manager.reloading()
+	defer r.manager.ready()
 	var names []string
 	unread := 0
 	for _, s := range r.sources {

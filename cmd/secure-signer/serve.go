@@ -63,6 +63,7 @@ type daemon struct {
 	signer   *signer.Signer
 	access   *access
 	hardened *hardening
+	manager  notifier
 	token    atomic.Pointer[string] // of the keymanager and management APIs
 	started  time.Time
 
@@ -94,6 +95,7 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 		return err
 	}
 	d.hardened = hardened
+	d.manager = notifyManager(log, d.working)
 	serveErr := f.listen(ctx, d, hangup, stdout)
 	return errors.Join(serveErr, d.close())
 }

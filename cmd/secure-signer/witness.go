@@ -275,6 +275,7 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 		return err
 	}
 	defer l.Close()
+	manager := notifyManager(log, func() string { return fmt.Sprintf("a witness of %d signers", len(signers)) })
 	hardened.seclude(log)
 	handler := &witness.Server{Key: key, Store: j, Log: log}
 	s := server(l, handler.Handler(), log)
@@ -283,7 +284,9 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 
 	log.Info("witness ready", "address", l.Addr().String(), "key", fmt.Sprintf("%x", key.Public()), "signers", len(signers), "version", cli.Release())
 	fmt.Fprintf(stdout, "Witness at %s://%s; signers: %d%s\n", a.scheme(), l.Addr(), len(signers), f.next(len(signers)))
+	manager.ready()
 	defer drain([]*http.Server{s}, log)
+	defer manager.stopping()
 	return a.whileServing(ctx, log, hangup, failed, j.Failed(), j.Err)
 }
 

@@ -117,6 +117,7 @@ var table = map[string]rule{
 	"internal/telemetry":         {ours: []string{"bls", "eth2", "signer", "admission"}, outside: []string{prom, promModel}},
 	"internal/sealed":            {ours: []string{"internal/durable"}},
 	"internal/testdata":          {},
+	"internal/sdnotify":          {outside: []string{xSys}},
 	"internal/secretmem":         {},
 	"internal/tlsfiles":          {},
 	"internal/tlsfiles/tlstest":  {},
