@@ -29,6 +29,14 @@ type everyEpoch struct{}
 func (everyEpoch) Propose(context.Context, uint64) (func(), error)        { return func() {}, nil }
 func (everyEpoch) Attest(context.Context, uint64, uint64) (func(), error) { return func() {}, nil }
 
+// orEvery is every epoch where nobody tells.
+func orEvery(e Epochs) Epochs {
+	if e == nil {
+		return everyEpoch{}
+	}
+	return e
+}
+
 // notOwned is a *Refusal where Epochs have a reason.
 func notOwned(err error) error {
 	var own interface{ Reason() string }

@@ -78,11 +78,8 @@ func New(store record.Store, cfg Config) *Guard {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Epochs == nil {
-		cfg.Epochs = everyEpoch{}
-	}
 	return &Guard{
-		store: store, network: cfg.Network, owned: cfg.Epochs, now: cfg.Now,
+		store: store, network: cfg.Network, owned: orEvery(cfg.Epochs), now: cfg.Now,
 		maxFutureEpochs: cfg.MaxFutureEpochs, unbounded: cfg.Unbounded,
 		highWatermark: cfg.HighWatermark,
 	}
@@ -106,46 +103,64 @@ func (g *Guard) Record(ctx context.Context, pub bls.PublicKey, m eth2.Message, r
 	switch m := m.(type) {
 	case *eth2.Block:
 		slot := m.Slot()
-		if err := g.highWatermark.CheckBlock(slot); err != nil {
-			return err
-		}
-		if err := g.checkClock("block", g.network.EpochOf(slot)); err != nil {
-			return err
-		}
-		recorded, err := g.owned.Propose(ctx, uint64(g.network.EpochOf(slot)))
+		recorded, err := g.admitBlock(ctx, g.owned, slot)
 		if err != nil {
-			return notOwned(err)
+			return err
 		}
 		defer recorded()
-		return g.sign(ctx, pub, func(s State) (State, error) { return s.Propose(slot, root) })
+		return g.change(ctx, pub, known(pub, func(s State) (State, error) { return s.Propose(slot, root) }))
 	case *eth2.Attestation:
 		source, target := m.Data.Source.Epoch, m.Data.Target.Epoch
-		if err := g.highWatermark.CheckAttestation(source, target); err != nil {
-			return err
-		}
-		if err := g.checkClock("attestation target", target); err != nil {
-			return err
-		}
-		recorded, err := g.owned.Attest(ctx, uint64(source), uint64(target))
+		recorded, err := g.admitVote(ctx, g.owned, source, target)
 		if err != nil {
-			return notOwned(err)
+			return err
 		}
 		defer recorded()
-		return g.sign(ctx, pub, func(s State) (State, error) { return s.Attest(source, target, root) })
+		return g.change(ctx, pub, known(pub, func(s State) (State, error) { return s.Attest(source, target, root) }))
 	default:
 		return nil
 	}
 }
 
-// sign changes the record of pub by a rule. A missing record is not an empty
-// one: the key may have signed anything.
-func (g *Guard) sign(ctx context.Context, pub bls.PublicKey, rule func(State) (State, error)) error {
-	return g.change(ctx, pub, func(s State, exists bool) (State, error) {
+// admitBlock is what comes before the record: recorded must be called once that
+// is durable, or nothing is going to be signed.
+func (g *Guard) admitBlock(ctx context.Context, owned Epochs, slot eth2.Slot) (recorded func(), err error) {
+	if err := g.highWatermark.CheckBlock(slot); err != nil {
+		return nil, err
+	}
+	epoch := g.network.EpochOf(slot)
+	if err := g.checkClock("block", epoch); err != nil {
+		return nil, err
+	}
+	if recorded, err = owned.Propose(ctx, uint64(epoch)); err != nil {
+		return nil, notOwned(err)
+	}
+	return recorded, nil
+}
+
+// admitVote is admitBlock for an attestation.
+func (g *Guard) admitVote(ctx context.Context, owned Epochs, source, target eth2.Epoch) (recorded func(), err error) {
+	if err := g.highWatermark.CheckAttestation(source, target); err != nil {
+		return nil, err
+	}
+	if err := g.checkClock("attestation target", target); err != nil {
+		return nil, err
+	}
+	if recorded, err = owned.Attest(ctx, uint64(source), uint64(target)); err != nil {
+		return nil, notOwned(err)
+	}
+	return recorded, nil
+}
+
+// known is a rule for records that exist. A missing record is not an empty one:
+// the key may have signed anything.
+func known(pub bls.PublicKey, rule func(State) (State, error)) func(State, bool) (State, error) {
+	return func(s State, exists bool) (State, error) {
 		if !exists {
 			return s, refuse(reasonNoRecord, "%w of %v: import its history, or import the key again", ErrNoRecord, pub)
 		}
 		return rule(s)
-	})
+	}
 }
 
 // Disable forbids pub to sign, durably. What it has signed stays on record. It
