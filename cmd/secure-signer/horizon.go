@@ -72,7 +72,8 @@ func (h *horizon) Propose(ctx context.Context, epoch uint64) (recorded func(), e
 	if owner == nil {
 		return nil, h.silent()
 	}
-	return owner.Propose(ctx, epoch)
+	recorded, err = owner.Propose(ctx, epoch)
+	return recorded, h.explain(err)
 }
 
 // Attest implements slashing.Epochs.
@@ -81,7 +82,8 @@ func (h *horizon) Attest(ctx context.Context, source, target uint64) (recorded f
 	if owner == nil {
 		return nil, h.silent()
 	}
-	return owner.Attest(ctx, source, target)
+	recorded, err = owner.Attest(ctx, source, target)
+	return recorded, h.explain(err)
 }
 
 func (h *horizon) silent() error {
@@ -187,10 +189,13 @@ func (h *horizon) start(ctx context.Context) (*rollback.Owner, error) {
 	h.mu.Lock()
 	h.claimed, h.found = eth2.Epoch(tenure.Last), eth2.Epoch(tenure.Last)
 	h.mu.Unlock()
-	if owning {
+	now := time.Now()
+	current, _ := h.clock.due(now)
+	switch {
+	case owning:
 		h.log.Info("horizon: the last run has stopped cleanly, and this one goes on in its epochs", "first", tenure.First, "last", tenure.Last)
-	} else {
-		h.log.Info("horizon: no epoch is owned yet: blocks and votes wait for the next one that is claimed", "last claimed", tenure.Last)
+	case uint64(current) <= tenure.Last:
+		h.log.Warn("horizon: no block and no vote is signed yet", "why", h.clock.waitFor(eth2.Epoch(tenure.Last+1), now))
 	}
 	h.owner.Store(owner)
 	return owner, nil

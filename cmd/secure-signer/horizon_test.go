@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -264,8 +265,14 @@ func TestOneLifeAfterAnother(t *testing.T) {
 				if waiting := len(h.awaited()) == 1; waiting == test.owned || waiting == (len(h.needed()) == 1) {
 					t.Errorf("health: needed %+v, awaited %+v", h.needed(), h.awaited())
 				}
-				if why := h.status().Error; (why == "") != test.owned || !test.owned && !strings.Contains(why, "as after any crash") {
-					t.Errorf("status says %q", why)
+				recorded, refused := h.Propose(t.Context(), 100)
+				if refused == nil {
+					recorded()
+				}
+				for _, says := range []string{h.status().Error, h.banner(), fmt.Sprint(refused)} {
+					if told := strings.Contains(says, "as after any crash") && strings.Contains(says, " UTC, in "); told == test.owned {
+						t.Errorf("a person reads %q", says)
+					}
 				}
 				time.Sleep(16 * time.Second)
 				synctest.Wait()

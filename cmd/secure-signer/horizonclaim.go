@@ -59,6 +59,13 @@ func (c claimClock) due(now time.Time) (current, last eth2.Epoch) {
 	return c.network.EpochOf(slot), c.network.EpochOf(slot + 1)
 }
 
+// waitFor says to a person that nothing is signed before that epoch, and for how long.
+func (c claimClock) waitFor(epoch eth2.Epoch, now time.Time) string {
+	begins := time.Unix(int64(c.network.GenesisTime+uint64(c.network.FirstSlot(epoch))*c.network.SecondsPerSlot), 0)
+	return fmt.Sprintf("another run may have signed in the epochs before %d, as after any crash: this one goes on by itself at %s, in %v",
+		epoch, begins.UTC().Format(time.DateTime+" UTC"), begins.Sub(now).Round(time.Second))
+}
+
 // check returns nil if what is due at that time may be claimed, where all until
 // claimed is. Passed is the time since the start that has really gone by.
 func (c claimClock) check(now time.Time, passed time.Duration, claimed eth2.Epoch) error {

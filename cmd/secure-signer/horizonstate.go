@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 type horizonState struct {
 	tenure  rollback.Tenure
 	owning  bool
-	current bool  // the clock's epoch is owned, or none is due yet
-	waiting bool  // it is not, as after any crash: another life has claimed it
+	current bool // the clock's epoch is owned, or none is due yet
+	waiting bool // it is not, as after any crash: another life has claimed all before next
+	next    eth2.Epoch
 	err     error // why what is due is not claimed
 	why     string
 }
@@ -26,13 +28,13 @@ const claimedElsewhere = "claimed by another copy of this signer, of which only 
 
 func (h *horizon) state(now time.Time) horizonState {
 	h.mu.Lock()
-	s := horizonState{err: h.err}
-	claimed, found := h.claimed, h.found
+	s := horizonState{next: h.found + 1, err: h.err}
+	claimed := h.claimed
 	h.mu.Unlock()
 	current, _ := h.clock.due(now)
 	if owner := h.owner.Load(); owner != nil {
 		s.tenure, s.owning = owner.Tenure()
-		s.waiting = s.err == nil && current <= found
+		s.waiting = s.err == nil && current < s.next
 	}
 	_, started := h.clock.network.SlotAt(now.Unix())
 	s.current = !started || s.owning && uint64(current) >= s.tenure.First && uint64(current) <= s.tenure.Last
@@ -43,13 +45,24 @@ func (h *horizon) state(now time.Time) horizonState {
 	case h.owner.Load() == nil:
 		s.why = "the keeper of the horizon has not answered yet"
 	case s.waiting:
-		s.why = fmt.Sprintf("until epoch %d blocks and votes are another run's, as after any crash", found+1)
+		s.why = h.clock.waitFor(s.next, now)
 	case claimed < current:
 		s.why = fmt.Sprintf("the epochs that were missed are being claimed: %d of %d", claimed, current)
 	default:
 		s.why = "the epoch was " + claimedElsewhere
 	}
 	return s
+}
+
+// explain says to who was refused until when it lasts, if it ends by itself.
+func (h *horizon) explain(err error) error {
+	if !errors.Is(err, rollback.ErrNotOwned) {
+		return err
+	}
+	if s := h.state(time.Now()); s.waiting && !s.current {
+		return fmt.Errorf("%w: %s", err, s.why)
+	}
+	return fmt.Errorf("%w: signerctl status says which are owned, and why no more", err)
 }
 
 // needed is the line of /healthcheck by which a horizon takes the signer down:
@@ -82,6 +95,9 @@ func (h *horizon) check() (c web3signer.Check, waiting bool) {
 	if s.owning {
 		c.Data["owned-epoch"] = s.tenure.Last
 	}
+	if s.waiting && !s.current {
+		c.Data["waits-for-epoch"] = s.next
+	}
 	if s.err != nil {
 		c.Data["claims"] = "failing: the log says why"
 	}
@@ -112,7 +128,11 @@ func (h *horizon) banner() string {
 	if h == nil {
 		return "none: an older disk, or a second copy of this signer, goes unnoticed"
 	}
-	return h.kind + ", " + h.keeper.shown()
+	text := h.kind + ", " + h.keeper.shown()
+	if s := h.state(time.Now()); !s.current {
+		text += "\n            NO BLOCK AND NO VOTE is signed now: " + s.why
+	}
+	return text
 }
 
 // status is what GET /signer/v1/status tells, or nil if there is no horizon.
