@@ -159,6 +159,9 @@ func (f handOverFlags) handOver(ctx context.Context, stdout io.Writer) error {
 		if opens(d.Vault(), now.seal(d.Settings)) == nil { // perhaps since a call that was cut off before config.yaml said so
 			return next, nil
 		}
+		if _, err := now.seal(d.Settings).Wrap(make([]byte, 32)); err != nil { // or the old one would stop for nothing
+			return next, advise(fmt.Errorf("this program cannot seal the folder, and the old program goes on: %w", err), unchanged)
+		}
 		happened = "is sealed to this program. The old one has stopped, and opens it no more"
 		return next, f.take(ctx, d, now, step)
 	})

@@ -120,9 +120,9 @@ func newDependent(t *testing.T) dependent {
 	}
 }
 
-func (d dependent) init(t *testing.T, keeper string) {
+func (d dependent) init(t *testing.T, keeper string, flags ...string) {
 	t.Helper()
-	code, stdout, stderr := daemon.Run(t, "init", "--data-dir", d.folder.Path, "--network", "hoodi", "--platform", "dev", "--dev-root", d.root, "--key-keeper", keeper)
+	code, stdout, stderr := daemon.Run(t, append([]string{"init", "--data-dir", d.folder.Path, "--network", "hoodi", "--platform", "dev", "--dev-root", d.root, "--key-keeper", keeper}, flags...)...)
 	if code != 0 {
 		t.Fatalf("init: exit %d\n%s%s", code, stdout, stderr)
 	}
@@ -172,6 +172,41 @@ func TestAVaultOpensByTheLeaveOfAKeyKeeper(t *testing.T) {
 		t.Errorf("another keeper: %s", said)
 	}
 	daemon.Serve(t, d.folder, "--dev-root", d.root, "--key-keeper", both.url()) // it has moved
+}
+
+// TestAVersionThatTheKeeperDoesNotKnowTakesNothingOver: it could not seal the folder,
+// and the old one would have stopped for nothing.
+func TestAVersionThatTheKeeperDoesNotKnowTakesNothingOver(t *testing.T) {
+	d := newDependent(t)
+	program, next := daemon.Program(t), variant(t)
+	keeper := keepKeys(t, "", d.digest, program)
+	manager := filepath.Join(t.TempDir(), "manager.pem")
+	d.init(t, keeper.line, "--release-threshold", "1", "--release-key", strings.TrimSpace(must(t, "release", "new-key", manager).stdout))
+	old := daemon.Serve(t, d.folder, "--dev-root", d.root)
+
+	step := filepath.Join(t.TempDir(), "step.json")
+	policy := func(program string) string {
+		return put(t, "end.json", fmt.Appendf(nil, `{"accept":[{"kind":"dev","measurements":{"measurement":"%v"}}],"roots":["%v"],"tcb":["Unrated"],"max_age":"10m"}`, measure(t, program), d.digest))
+	}
+	must(t, "release", "sign-step", step, "--key", manager, "--from", policy(program), "--to", policy(next))
+	takeOver := func(flags ...string) (string, error) {
+		args := append([]string{"hand-over", "--data-dir", d.folder.Path, "--dev-root", d.root, "--from", old.URL, "--step", step}, flags...)
+		out, err := exec.CommandContext(t.Context(), next, args...).CombinedOutput()
+		return string(out), err
+	}
+	if said, err := takeOver(); err == nil || !strings.Contains(said, "it refuses: ") || !strings.Contains(said, "the old program goes on") {
+		t.Errorf("%v: %s", err, said)
+	}
+	must(t, "--url", old.URL, "--data-dir", d.folder.Path, "keys", "generate")
+
+	keeper.stop()
+	both := keepKeys(t, keeper.secret, d.digest, program, next)
+	if said, err := takeOver("--key-keeper", both.url()); err != nil {
+		t.Fatalf("with the keeper's leave: %v: %s", err, said)
+	}
+	if code := old.Wait(); code != 0 {
+		t.Errorf("the old program ends with exit %d\n%s", code, old.Log())
+	}
 }
 
 // TestWhoCarriesTheRequestGetsNothingByIt has a relay on the way to the keeper, which
