@@ -57,12 +57,11 @@ func (b *book) discard() error {
 // asked for or go wrong here is done before the signer is asked: its connection and
 // its nonce do not wait for ever.
 func (c *tool) importAttested(ctx context.Context, f importFlags, args []string) error {
-	keys, history, err := readKeys(ctx, f, args)
+	keys, history, err := c.readKeys(ctx, f, args)
 	if err != nil {
 		return err
 	}
-	password, err := c.password(ctx, f.passwordFile)
-	if err != nil {
+	if err := c.readPasswords(ctx, f, keys); err != nil {
 		return err
 	}
 	receipts, err := openBook(f.receipts)
@@ -80,7 +79,7 @@ func (c *tool) importAttested(ctx context.Context, f importFlags, args []string)
 	if err != nil {
 		return errors.Join(fmt.Errorf("nothing was imported: %w", err), receipts.discard())
 	}
-	sendErr := c.sendSealed(ctx, signer, keys, password, history, receipts)
+	sendErr := c.sendSealed(ctx, signer, keys, history, receipts)
 	printErr := c.printImported(keys, history)
 	return errors.Join(printErr, receipts.keep(), sendErr, failures(keys))
 }
@@ -95,7 +94,7 @@ func (t *trusted) checkChain(history *interchange) error {
 
 // sendSealed imports the keys one by one. It stops where an outcome is unknown, and
 // where the first keys have all failed.
-func (c *tool) sendSealed(ctx context.Context, signer *trusted, keys []*imported, password string, history *interchange, receipts *book) error {
+func (c *tool) sendSealed(ctx context.Context, signer *trusted, keys []*imported, history *interchange, receipts *book) error {
 	progress := c.progress("imported")
 	defer progress.end()
 	ready := slices.DeleteFunc(slices.Clone(keys), func(k *imported) bool { return k.Status != statusPending })
@@ -106,7 +105,7 @@ func (c *tool) sendSealed(ctx context.Context, signer *trusted, keys []*imported
 			}
 			receipts.Asked = append(receipts.Asked, signer.asked)
 		}
-		receipt, err := signer.importKey(ctx, k, password, history)
+		receipt, err := signer.importKey(ctx, k, history)
 		if receipt != nil {
 			receipts.Receipts = append(receipts.Receipts, *receipt)
 		}
@@ -123,8 +122,8 @@ func (c *tool) sendSealed(ctx context.Context, signer *trusted, keys []*imported
 
 // importKey opens a keystore, seals its key with its history to the signer, and
 // checks the receipt. The outcome is in k; an error ends the whole import.
-func (t *trusted) importKey(ctx context.Context, k *imported, password string, history *interchange) (*attestapi.SignedReceipt, error) {
-	secret, err := openKeystore(k.text, password)
+func (t *trusted) importKey(ctx context.Context, k *imported, history *interchange) (*attestapi.SignedReceipt, error) {
+	secret, err := openKeystore(k.text, k.password)
 	if err != nil {
 		k.Status, k.Message = statusError, err.Error()
 		return nil, nil

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -32,7 +31,8 @@ func (c *tool) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE|DIR...",
 		Short: "Import EIP-2335 keystores, with their slashing protection data",
-		Long: "Import EIP-2335 keystores: files, or folders of keystore*.json files as the deposit tools write them, all under one password. " +
+		Long: "Import EIP-2335 keystores: files, or folders as the deposit tools, Lighthouse, Lodestar, Nimbus and Teku keep them, or a backup of Prysm's once it is unpacked. " +
+			"What a folder is taken for is said before anything is sent. Passwords are found where those clients keep them; files, and folders of the deposit tools and Prysm's, have one for all. " +
 			"Stop the validator client that used the keys first, and give the slashing protection data that it exports: " +
 			"a key without any signs nothing before the next epoch. An import that was broken off goes on when it is repeated: keys that are in service already are left as they are.\n\n" +
 			"With --attest the signer has to prove first that it is what the policy accepts, over the very connection that the keys will take. " +
@@ -48,7 +48,7 @@ func (c *tool) importCommand() *cobra.Command {
 			return c.importKeys(cmd.Context(), f, args)
 		},
 	}
-	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password of the keystores; asked for on a terminal if left out")
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`file` with the password of the keystores that have none of their own beside them; asked for on a terminal if left out")
 	cmd.Flags().StringVar(&f.interchange, "slashing-protection", "", "`file` with the keys' EIP-3076 slashing protection data")
 	f.attested.define(cmd)
 	cmd.Flags().StringVar(&f.receipts, "receipts", "", "with --attest: new `file` for the evidence and the signer's receipts")
@@ -63,7 +63,9 @@ type imported struct {
 	Status  string         `json:"status"` // imported, duplicate, error, unknown or pending
 	Message string         `json:"message,omitzero"`
 
-	text string
+	text     string
+	password string
+	source   source
 }
 
 // The statuses. Those that the signer gives are the keymanager API's.
@@ -80,35 +82,35 @@ func (c *tool) importKeys(ctx context.Context, f importFlags, args []string) err
 	if err != nil {
 		return err
 	}
-	keys, history, err := readKeys(ctx, f, args)
+	keys, history, err := c.readKeys(ctx, f, args)
 	if err != nil {
 		return err
 	}
 	if err := c.goOn(ctx, signer, keys, history); err != nil {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
-	password, err := c.password(ctx, f.passwordFile)
-	if err != nil {
+	if err := c.readPasswords(ctx, f, keys); err != nil {
 		return err
 	}
-	sendErr := c.send(ctx, signer, keys, password, history)
+	sendErr := c.send(ctx, signer, keys, history)
 	printErr := c.printImported(keys, history)
 	return errors.Join(printErr, sendErr, failures(keys))
 }
 
 // readKeys reads the files that an import is about.
-func readKeys(ctx context.Context, f importFlags, args []string) ([]*imported, *interchange, error) {
-	files, err := keystoreFiles(args)
+func (c *tool) readKeys(ctx context.Context, f importFlags, args []string) ([]*imported, *interchange, error) {
+	sources, err := c.sources(f, args)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("nothing was imported: %w", err)
 	}
 	history, err := readInterchange(ctx, f.interchange)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys := make([]*imported, len(files))
-	for i, file := range files {
-		keys[i] = readKeystore(file)
+	keys := make([]*imported, len(sources))
+	for i, s := range sources {
+		keys[i] = readKeystore(s.file)
+		keys[i].source = s
 	}
 	return keys, history, nil
 }
@@ -145,33 +147,30 @@ func (c *tool) goOn(ctx context.Context, signer *client, keys []*imported, histo
 	return nil
 }
 
-// keystoreFiles lists the files that args name, and those in the folders.
-func keystoreFiles(args []string) ([]string, error) {
-	var files []string
+// sources lists the files that args name, and those in the folders, and says what the
+// folders are taken for.
+func (c *tool) sources(f importFlags, args []string) ([]source, error) {
+	var sources []source
 	for _, arg := range args {
 		info, err := os.Stat(arg)
-		if err != nil {
-			return nil, fmt.Errorf("nothing was imported: %w", err)
-		}
-		if !info.IsDir() {
-			files = append(files, arg)
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.IsDir():
+			sources = append(sources, source{file: arg})
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(escapeGlob(arg), "keystore*.json"))
+		l, err := layoutOf(filepath.Clean(arg))
 		if err != nil {
 			return nil, err
 		}
-		if len(found) == 0 {
-			return nil, fmt.Errorf("nothing was imported: %s holds no keystore*.json: name the files", arg)
+		fmt.Fprintf(c.stderr, "%s: %v.\n", arg, &l)
+		if history, found := historyIn(filepath.Clean(arg)); found && f.interchange == "" {
+			c.warn(fmt.Sprintf("%s is what these keys have signed: stop the client, export it as EIP-3076 with the client's own command, and give it with --slashing-protection", history))
 		}
-		files = append(files, found...)
+		sources = append(sources, l.sources...)
 	}
-	return files, nil
-}
-
-// escapeGlob keeps a folder's name from being read as a pattern.
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	return sources, nil
 }
 
 // readKeystore reads a file that the signer can be asked to import, or says why
@@ -205,6 +204,42 @@ func readFile(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("it is larger than %d bytes", limit)
 	}
 	return text, err
+}
+
+// readPasswords reads the passwords of the keys that are to be sent: each its own, if
+// its folder has them, else the one that all others have.
+func (c *tool) readPasswords(ctx context.Context, f importFlags, keys []*imported) error {
+	var shared []*imported
+	warned := false
+	for _, k := range keys {
+		switch {
+		case k.Status != statusPending:
+		case k.source.secret != "":
+			password, warning, err := config.Passphrase(ctx, k.source.secret, "", c.stdin, c.stderr)
+			if err != nil {
+				k.Status, k.Message = statusError, fmt.Sprintf("its password: %v", err)
+				continue
+			}
+			k.password = string(password)
+			clear(password)
+			if !warned { // the others will be no better
+				c.warn(warning)
+				warned = warning != ""
+			}
+		case k.source.lacks != "" && f.passwordFile == "":
+			k.Status, k.Message = statusError, fmt.Sprintf("its password is not in %s: put it there, or give it with --password-file", k.source.lacks)
+		default:
+			shared = append(shared, k)
+		}
+	}
+	if len(shared) == 0 {
+		return nil
+	}
+	password, err := c.password(ctx, f.passwordFile)
+	for _, k := range shared {
+		k.password = password
+	}
+	return err
 }
 
 // password reads the password of the keystores, from file or from the terminal.
@@ -251,7 +286,7 @@ const keystoreTime = 30 * time.Second
 // send has the signer import the keys portion by portion. It stops at the first
 // request that is not answered, or that the signer refuses as a whole, and where
 // the whole first portion fails: the next would fare no better.
-func (c *tool) send(ctx context.Context, signer *client, keys []*imported, password string, history *interchange) error {
+func (c *tool) send(ctx context.Context, signer *client, keys []*imported, history *interchange) error {
 	var ready []*imported
 	for _, k := range keys {
 		if k.Status == statusPending {
@@ -265,7 +300,7 @@ func (c *tool) send(ctx context.Context, signer *client, keys []*imported, passw
 		for _, k := range batch {
 			k.Status = statusUnknown
 		}
-		if err := sendBatch(ctx, signer, batch, password, history); err != nil {
+		if err := sendBatch(ctx, signer, batch, history); err != nil {
 			if refused := new(answerError); errors.As(err, &refused) && refused.status < http.StatusInternalServerError {
 				for _, k := range batch {
 					k.Status = statusPending // nothing has changed
@@ -282,11 +317,11 @@ func (c *tool) send(ctx context.Context, signer *client, keys []*imported, passw
 	return nil
 }
 
-func sendBatch(ctx context.Context, signer *client, batch []*imported, password string, history *interchange) error {
+func sendBatch(ctx context.Context, signer *client, batch []*imported, history *interchange) error {
 	var req importRequest
 	for _, k := range batch {
 		req.Keystores = append(req.Keystores, k.text)
-		req.Passwords = append(req.Passwords, password)
+		req.Passwords = append(req.Passwords, k.password)
 	}
 	text, err := history.of(batch)
 	if err != nil {

@@ -93,11 +93,10 @@ func (c *tool) generateFromMnemonic(ctx context.Context, f generateFlags) error 
 	if err := c.goOn(ctx, signer, keys, history); err != nil {
 		return fmt.Errorf("no key was made: %w", err)
 	}
-	password := rand.Text() // it lives as long as this command
-	if err := c.sealDerived(tree, f, keys, password); err != nil {
+	if err := c.sealDerived(tree, f, keys); err != nil {
 		return fmt.Errorf("no key was made: %w", err)
 	}
-	sendErr := c.send(ctx, signer, keys, password, history)
+	sendErr := c.send(ctx, signer, keys, history)
 	return errors.Join(c.printImported(keys, history), sendErr, failures(keys))
 }
 
@@ -178,8 +177,10 @@ func derivedKeys(tree *mnemonic.Tree, f generateFlags) []*imported {
 	return keys
 }
 
-// sealDerived makes the keystores of those that are not in service yet.
-func (c *tool) sealDerived(tree *mnemonic.Tree, f generateFlags, keys []*imported, password string) error {
+// sealDerived makes the keystores of those that are not in service yet, under a
+// password that lives as long as this command.
+func (c *tool) sealDerived(tree *mnemonic.Tree, f generateFlags, keys []*imported) error {
+	password := rand.Text()
 	progress := c.progress("derived")
 	defer progress.end()
 	for i, k := range keys {
@@ -188,7 +189,7 @@ func (c *tool) sealDerived(tree *mnemonic.Tree, f generateFlags, keys []*importe
 			if err != nil {
 				return err
 			}
-			k.text = string(text)
+			k.text, k.password = string(text), password
 		}
 		progress.report(i+1, len(keys))
 	}

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 			"signer":    changeSigner,
 			"keystores": writeKeystores,
+			"folders":   writeFolders,
 			"history":   writeHistory,
 			"key":       setKey,
 			"mode":      checkMode,
@@ -320,6 +321,34 @@ func writeKeystores(ts *testscript.TestScript, _ bool, args []string) {
 		text, err := cheapKeystore(sk, args[2])
 		ts.Check(err)
 		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprintf("keystore-m_12381_3600_%d_0_0-1700000000.json", i)), []byte(text), 0o600))
+	}
+}
+
+// writeFolders writes N keys as a client keeps them, each under a password of its own:
+// folders DIR N CLIENT.
+func writeFolders(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for i := range n {
+		sk, err := bls.GenerateKey()
+		ts.Check(err)
+		password := fmt.Sprintf("password %d", i)
+		text, err := cheapKeystore(sk, password)
+		ts.Check(err)
+		pub := sk.PublicKey().String()
+		names := map[string][2]string{
+			"lighthouse": {"validators/" + pub + "/voting-keystore.json", "secrets/" + pub},
+			"deposited":  {"validators/" + pub + "/keystore-m_12381_3600_0_0_0-1595959302.json", "secrets/" + pub},
+			"nimbus":     {"validators/" + pub + "/keystore.json", "secrets/" + pub},
+			"lodestar":   {"keystores/" + pub + "/voting-keystore.json", "secrets/" + pub},
+			"teku":       {"keys/" + pub[2:10] + ".json", "passwords/" + pub[2:10] + ".txt"},
+			"twins":      {pub[2:10] + ".json", pub[2:10] + ".txt"},
+		}[args[2]]
+		for k, content := range []string{text, password + "\n"} {
+			file := filepath.Join(ts.MkAbs(args[0]), names[k])
+			ts.Check(os.MkdirAll(filepath.Dir(file), 0o700))
+			ts.Check(os.WriteFile(file, []byte(content), 0o600))
+		}
 	}
 }
 
