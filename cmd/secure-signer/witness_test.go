@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,7 +64,7 @@ func TestAHangUpThatReadsNothingSaysSo(t *testing.T) {
 		hangup <- syscall.SIGHUP
 		failed <- http.ErrServerClosed
 	}()
-	if err := (&access{}).whileServing(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), hangup, failed, nil, nil); err != http.ErrServerClosed {
+	if err := (&access{}).whileServing(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), hangup, failed, nil, nil); !errors.Is(err, http.ErrServerClosed) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "nothing was read again: for other settings restart") {
