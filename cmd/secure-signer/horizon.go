@@ -23,6 +23,7 @@ import (
 type horizon struct {
 	kind   string
 	keeper *keeper
+	gone   string // what to do where the keeper has forgotten
 	clock  claimClock
 	config rollback.Config
 	log    *slog.Logger
@@ -52,7 +53,9 @@ func openHorizon(ctx context.Context, d datadir.Folder, v *vault.Vault, j *journ
 	}
 	memos := memo.New(d.HorizonMemo(), v.DeriveKey(horizonMemoLabel), log)
 	head := func() [32]byte { _, hash := j.Head(); return hash }
-	return newHorizon(d.Binding.Horizon.Kind, k, d.Network, f, memos, head, log), nil
+	h := newHorizon(d.Binding.Horizon.Kind, k, d.Network, f, memos, head, log)
+	h.gone = anotherHorizon(d)
+	return h, nil
 }
 
 func newHorizon(kind string, k *keeper, network *eth2.Network, f claimFlags, memos rollback.Memos, head func() [32]byte, log *slog.Logger) *horizon {
@@ -119,6 +122,9 @@ func (h *horizon) run(ctx context.Context) {
 	slot := max(time.Second, time.Duration(h.clock.network.SecondsPerSlot)*time.Second)
 	for first := true; ; first = false {
 		err := h.claimDue(ctx)
+		if errors.Is(err, rollback.ErrStopped) { // by itself, for close has not been called
+			err = fmt.Errorf("%w: %s", err, h.gone)
+		}
 		h.note(err)
 		h.noteMissing()
 		wait := h.untilNextSlot(time.Now(), slot)
@@ -210,7 +216,10 @@ func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
 		return err
 	}
 	claimed, now := eth2.Epoch(at), time.Now()
-	if claimed > h.lastClaimed() {
+	switch known := h.lastClaimed(); {
+	case claimed < known:
+		return owner.Claim(ctx, uint64(known)) // which stops for good. To skip what is past would hide it
+	case claimed > known:
 		h.log.Warn("horizon: an epoch was "+claimedElsewhere, "until", claimed)
 	}
 	h.know(claimed)

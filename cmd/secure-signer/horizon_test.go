@@ -326,6 +326,40 @@ func TestEpochsThatWereMissedAreCaughtUpWith(t *testing.T) {
 	}
 }
 
+// TestAKeeperThatHasForgottenIsSaid, and not hidden by catching up with what is past:
+// other copies' claims are forgotten, too.
+func TestAKeeperThatHasForgottenIsSaid(t *testing.T) {
+	for name, lives := range map[string]int{"while it runs": 1, "between two lives": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, memos := newBox(99), &lastMemo{}
+				k, chain := b.keeper(), horizonChain(time.Now())
+				k.skip = func(_ context.Context, epoch uint64) error { b.epochs.n.Store(epoch); return nil }
+				h, end := live(t, k, chain, memos)
+				if err := may(t, h, 100); err != nil {
+					t.Fatal(err)
+				}
+				b.epochs.n.Store(50)
+				if lives == 2 {
+					end(nil)
+					h, end = live(t, k, chain, memos)
+				}
+				defer func() { end(nil) }()
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				for target := range uint64(10) {
+					if err := may(t, h, 100+target); err == nil {
+						t.Errorf("a vote in epoch %d was allowed", 100+target)
+					}
+				}
+				if s := h.status(); s.Owned || !strings.Contains(s.Error, "epoch 100 was claimed, and now the counter says 50") {
+					t.Errorf("status %+v", s)
+				}
+			})
+		})
+	}
+}
+
 // TestASignerWithoutAHorizonShowsNone: nil is a horizon that owns everything.
 func TestASignerWithoutAHorizonShowsNone(t *testing.T) {
 	var h *horizon
