@@ -339,6 +339,10 @@ func TestAKeeperThatHasForgottenIsSaid(t *testing.T) {
 				if err := may(t, h, 100); err != nil {
 					t.Fatal(err)
 				}
+				silence := errors.New("no answer")
+				b.fault.Store(&silence)
+				time.Sleep(24 * time.Second) // or the next claim would find out by itself
+				b.fault.Store(nil)
 				b.epochs.n.Store(50)
 				if lives == 2 {
 					end(nil)
