@@ -20,6 +20,7 @@ type accessFlags struct {
 	tls            tlsfiles.Config
 	hosts          []string
 	metricsHosts   []string
+	pageHosts      []string
 	origins        []string
 	keymanagerAuth string
 }
@@ -39,6 +40,7 @@ func (f *accessFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&f.tls.ClientCA, "tls-client-ca-file", "", "let in clients whose certificates a CA of this PEM `file` has issued")
 	flags.StringSliceVar(&f.hosts, "http-host-allowlist", nil, "`names` under which clients reach the signing API, besides localhost and its address; * for any")
 	flags.StringSliceVar(&f.metricsHosts, "metrics-host-allowlist", nil, "the same of the metrics: their `names`")
+	flags.StringSliceVar(&f.pageHosts, "management-host-allowlist", nil, "the same of the status page: its `names`")
 	flags.StringSliceVar(&f.origins, "http-cors-origins", nil, "`origins` of web pages that may use the signing API, such as https://host; or all")
 	flags.StringVar(&f.keymanagerAuth, "keymanager-auth", authToken, "what the keymanager API asks for: token, mtls (a client's certificate is enough) or none (on loopback only)")
 }
@@ -49,16 +51,18 @@ type access struct {
 	asksClients    bool            // for a certificate
 	hosts          httpjson.Hosts
 	metricsHosts   httpjson.Hosts
+	pageHosts      httpjson.Hosts
 	origins        httpjson.Origins
 	keymanagerAuth string
 }
 
 // open checks the flags against each other and reads the files. Half of a
 // configuration is an error: it would let in whom its author wanted out.
-func (f accessFlags) open(httpHost, metricsHost string) (*access, error) {
+func (f accessFlags) open(httpHost, metricsHost, pageHost string) (*access, error) {
 	a := &access{
 		hosts:          httpjson.NewHosts(httpHost, f.hosts...),
 		metricsHosts:   httpjson.NewHosts(metricsHost, f.metricsHosts...),
+		pageHosts:      httpjson.NewHosts(pageHost, f.pageHosts...),
 		asksClients:    f.tls.AsksClients(),
 		keymanagerAuth: f.keymanagerAuth,
 	}
@@ -142,6 +146,11 @@ func (a *access) guard(h http.Handler) http.Handler {
 // guardMetrics is the same of the metrics, which are only read.
 func (a *access) guardMetrics(h http.Handler) http.Handler {
 	return httpjson.RequireHost(a.metricsHosts, "--metrics-host-allowlist", h)
+}
+
+// guardPage is the same of the status page.
+func (a *access) guardPage(h http.Handler) http.Handler {
+	return httpjson.RequireHost(a.pageHosts, "--management-host-allowlist", h)
 }
 
 // signerctlFlags are what signerctl on this machine needs, besides the data

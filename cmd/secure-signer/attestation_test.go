@@ -65,6 +65,7 @@ var indifferent = map[string]string{
 	"keymanager-auth": "whoever gets in may add keys of his own and delete keys, which the host can, too, and no more",
 
 	"metrics-listen-host": "counts", "metrics-listen-port": "counts", "metrics-host-allowlist": "counts",
+	"management-listen-host": "public keys, and when they last signed", "management-listen-port": "the same", "management-host-allowlist": "the same",
 	"log-level": "no secret is logged", "log-format": "no secret is logged",
 }
 

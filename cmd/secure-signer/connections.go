@@ -170,6 +170,8 @@ const (
 	maxConnections = 8192
 	// maxScrapes bounds those to the metrics.
 	maxScrapes = 16
+	// maxViewers bounds those to the status page: a browser takes up to six.
+	maxViewers = 32
 )
 
 // connectionLimit leaves half of the file descriptors that this process may have

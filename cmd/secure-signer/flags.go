@@ -25,6 +25,7 @@ type serveFlags struct {
 	httpPort        uint16
 	metricsHost     string
 	metricsPort     uint16
+	management      pageFlags
 	access          accessFlags
 	newKeyFloor     string
 	maxFutureEpochs string
@@ -45,6 +46,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Uint16Var(&f.httpPort, "http-listen-port", 9000, "its `port`; 0 takes a free one")
 	flags.StringVar(&f.metricsHost, "metrics-listen-host", "127.0.0.1", "`address` of the metrics")
 	flags.Uint16Var(&f.metricsPort, "metrics-listen-port", 9001, "their `port`; 0 takes a free one")
+	f.management.define(flags)
 	f.access.define(cmd)
 	flags.StringVar(&f.newKeyFloor, "new-key-floor", "clock", "what a key that arrives without history may sign: clock (nothing at or before now) or none (devnets only)")
 	flags.StringVar(&f.maxFutureEpochs, "max-future-epochs", strconv.Itoa(slashing.DefaultMaxFutureEpochs), "refuse blocks and votes further past the clock than this many `epochs`, or off")

@@ -43,6 +43,11 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		return err
 	}
 	defer metricsListener.Close()
+	page, err := f.management.bind()
+	if err != nil {
+		return err
+	}
+	defer page.Close()
 
 	metrics := d.metrics()
 	d.signer.Guard = metrics.Guard(d.guard)
@@ -56,11 +61,12 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		return err
 	}
 	d.access.warn(d.log, api.Addr())
+	page.warn(d.log)
 	if err := d.harden(f); err != nil {
 		return err
 	}
 
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	serve := func(l *boundedListener, as net.Listener, h http.Handler) *http.Server {
 		s := server(l, h, d.log)
 		go func() { failed <- s.Serve(as) }()
@@ -69,6 +75,9 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	servers := []*http.Server{
 		serve(api, d.access.secure(api, d.log), d.access.guard(d.routes(signing, attestation))),
 		serve(metricsListener, metricsListener, d.access.guardMetrics(metricsRoutes(metrics))),
+	}
+	if page.on() {
+		servers = append(servers, serve(page.boundedListener, page, d.access.guardPage(d.statusPage())))
 	}
 
 	keeping, stopKeeping := context.WithCancel(ctx)
@@ -79,7 +88,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		if !d.makeReady(keeping, signing, failed) {
 			return
 		}
-		d.announce(stdout, api.Addr(), metricsListener.Addr())
+		d.announce(stdout, api.Addr(), metricsListener.Addr(), page)
 		d.manager.ready()
 		d.generous()
 		reloads.run(keeping, hangup)
@@ -168,7 +177,7 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 		StartReload: reloads.start,
 		LastReload:  reloads.state,
 		Log:         d.log,
-		Observe:     metrics.Observe,
+		Observe:     d.observe(metrics),
 		UnknownFork: metrics.UnknownFork,
 
 		HighWatermark: d.stopsAt(),
@@ -251,7 +260,7 @@ func (d *daemon) load(ctx context.Context) error {
 
 // announce tells scripts that it is ready, in one log line, and a person what
 // the signer holds, where, and what to do next.
-func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr) {
+func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr, page pageListener) {
 	keys := d.keyring.Len()
 	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
@@ -268,13 +277,14 @@ Secure Signer %s
   keys      %d in service, of %d held in %s
   signing   %s://%s
   metrics   http://%s/metrics
+  page      %s
   platform  %s
   horizon   %s
   memory    keys %s
   hardening %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, page.address(), d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

@@ -24,6 +24,7 @@ import (
 	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/signer"
 	"github.com/secure-signer/secure-signer/slashing"
+	"github.com/secure-signer/secure-signer/statuspage"
 	"github.com/secure-signer/secure-signer/vault"
 )
 
@@ -63,6 +64,7 @@ type daemon struct {
 	signer   *signer.Signer
 	access   *access
 	hardened *hardening
+	activity statuspage.Activity
 	manager  notifier
 	token    atomic.Pointer[string] // of the keymanager and management APIs
 	started  time.Time
@@ -113,7 +115,7 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err != nil {
 		return nil, err
 	}
-	if d.access, err = f.access.open(f.httpHost, f.metricsHost); err != nil {
+	if d.access, err = f.access.open(f.httpHost, f.metricsHost, f.management.host); err != nil {
 		return nil, err
 	}
 	if d.dir, err = datadir.Open(f.dataDir); err != nil {

@@ -22,7 +22,7 @@ func TestStartMakesTheFolderOnce(t *testing.T) {
 	folder, passphrase, settings := filepath.Join(dir, "D"), filepath.Join(dir, "passphrase"), filepath.Join(dir, "settings.yaml")
 	write(t, passphrase, "a passphrase that is long enough\n")
 	// Hardened is this process, that of the tests, and for good.
-	write(t, settings, "network: hoodi\nhttp-listen-port: 0\nmetrics-listen-port: 0\nhardening: off\npassphrase-file: "+passphrase+"\n")
+	write(t, settings, "network: hoodi\nhttp-listen-port: 0\nmetrics-listen-port: 0\nmanagement-listen-port: 0\nhardening: off\npassphrase-file: "+passphrase+"\n")
 	token := func() string {
 		b, err := os.ReadFile(filepath.Join(folder, "api-token.txt"))
 		if err != nil {

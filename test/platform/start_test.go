@@ -19,7 +19,7 @@ func TestAnImageTakesAFolderOverAtItsStart(t *testing.T) {
 	w := newTakeover(t)
 	step := filepath.Join(w.dir, "step.json")
 	settings := write(t, filepath.Join(w.dir, "settings.yaml"), fmt.Sprintf(
-		"dev-root: %s\nhttp-listen-port: 0\nmetrics-listen-port: 0\nnetwork: hoodi\nstep: %s\nfrom: %s\n", w.root, step, w.old.URL))
+		"dev-root: %s\nhttp-listen-port: 0\nmetrics-listen-port: 0\nmanagement-listen-port: 0\nnetwork: hoodi\nstep: %s\nfrom: %s\n", w.root, step, w.old.URL))
 	args := []string{"start", "--data-dir", w.path, "--config", settings}
 
 	refuses(t, "sealed", next.program(t), args...) // nobody has signed

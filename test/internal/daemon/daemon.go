@@ -183,7 +183,7 @@ func (f Folder) InitArgs(n Network) []string {
 
 // ServeArgs is the command line that serves f on free ports.
 func (f Folder) ServeArgs(extra ...string) []string {
-	args := []string{"serve", "--data-dir", f.Path, "--http-listen-port", "0", "--metrics-listen-port", "0"}
+	args := []string{"serve", "--data-dir", f.Path, "--http-listen-port", "0", "--metrics-listen-port", "0", "--management-listen-port", "0"}
 	if f.Passphrase != "" {
 		args = append(args, "--passphrase-file", f.Passphrase)
 	}
