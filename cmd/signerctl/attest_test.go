@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,5 +52,20 @@ func TestAttestVerifyOfARealQuote(t *testing.T) {
 		if code != tt.code || !strings.Contains(stdout.String(), tt.stdout) || !strings.Contains(stderr.String(), tt.stderr) || strings.Contains(stdout.String(), "NOT") {
 			t.Errorf("%s: exit code %d\n%s%s", tt.at, code, stdout.String(), stderr.String())
 		}
+	}
+}
+
+// TestAStrangersAnswerPassesForNothingElse: whoever asks for evidence does not know yet
+// whom he asks.
+func TestAStrangersAnswerPassesForNothingElse(t *testing.T) {
+	stranger := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"message":"\u001b[2J\u001b[H\nsignerctl: 1 key imported","reason":"loading"}`)
+	}))
+	defer stranger.Close()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"attest", "policy", "--url", stranger.URL}, strings.NewReader(""), &stdout, &stderr)
+	if got := stderr.String(); code != 1 || strings.Count(got, "\n") != 1 || strings.Contains(got, "\x1b") || !strings.Contains(got, "1 key imported") {
+		t.Errorf("exit %d: %q", code, got)
 	}
 }

@@ -200,6 +200,7 @@ func (c *client) refused(status int, text []byte) error {
 			body.Message += ": does it speak TLS? Then use https:// in --url"
 		}
 	}
+	body.Message = strings.ReplaceAll(body.Message, "\n", " ") // a line of its own would pass for one of ours
 	e := &answerError{status: status, body: text}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"golang.org/x/term"
+
+	"github.com/secure-signer/secure-signer/internal/cli"
 )
 
 // printJSON prints a result for scripts.
@@ -38,7 +40,7 @@ func (c *tool) printTable(header table.Row, rows []table.Row) error {
 	}
 	t.AppendRows(rows)
 	t.SuppressTrailingSpaces()
-	_, err := fmt.Fprintln(c.stdout, t.Render())
+	_, err := fmt.Fprintln(c.stdout, cli.Printable(t.Render()))
 	return err
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -54,12 +56,23 @@ func Run(ctx context.Context, root *cobra.Command, prefix string, args []string,
 	case err == nil:
 		return OK
 	case !begun || errors.Is(err, ErrUsage):
-		fmt.Fprintf(stderr, "%s: %v\nTry \"%s --help\".\n", root.Name(), err, cmd.CommandPath())
+		fmt.Fprintf(stderr, "%s: %s\nTry \"%s --help\".\n", root.Name(), Printable(err.Error()), cmd.CommandPath())
 		return Usage
 	default:
-		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), Printable(err.Error()))
 		return Failed
 	}
+}
+
+// Printable is a text without what a terminal obeys. Whoever is asked whether he is to
+// be trusted must not answer by clearing the screen and writing that he is.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // refuseUnknownShells has a completion for no shell, or an unknown one, be a wrong
