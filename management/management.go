@@ -9,6 +9,7 @@
 //	POST /signer/v1/slashing/raise     raise floors by hand
 //	GET  /signer/v1/slashing/records   every slashing record
 //	GET  /signer/v1/slashing/{pubkey}  one of them
+//	GET  /signer/v1/slashing/{pubkey}/verdict  what signing would say right now
 //	GET  /signer/v1/backup             a copy of the data folder, for restore
 //
 // Numbers of slots and epochs are decimal strings, as in the beacon APIs: they
@@ -71,6 +72,7 @@ func New(c Config) http.Handler {
 	mux.Handle("/signer/v1/slashing/raise", methods{"POST": h.raise})
 	mux.Handle("/signer/v1/slashing/records", methods{"GET": h.listRecords})
 	mux.Handle("/signer/v1/slashing/{pubkey}", methods{"GET": h.showRecord})
+	mux.Handle("/signer/v1/slashing/{pubkey}/verdict", methods{"GET": h.showVerdict})
 	mux.Handle("/signer/v1/backup", methods{"GET": h.backup})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		httpjson.WriteError(w, http.StatusNotFound, httpjson.ReasonNoSuchRoute, "this signer has no such route: is it older than the client?")

@@ -22,13 +22,13 @@ import (
 func (c *tool) slashingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slashing",
-		Short: "Import, export, show and raise what keys have signed",
+		Short: "Import, export, show, explain and raise what keys have signed",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("%w: slashing needs import, export, show or raise", cli.ErrUsage)
+			return fmt.Errorf("%w: slashing needs import, export, show, explain or raise", cli.ErrUsage)
 		},
 	}
-	cmd.AddCommand(c.importHistoryCommand(), c.exportHistoryCommand(), c.showCommand(), c.raiseCommand())
+	cmd.AddCommand(c.importHistoryCommand(), c.exportHistoryCommand(), c.showCommand(), c.explainCommand(), c.raiseCommand())
 	return cmd
 }
 

@@ -393,6 +393,7 @@ func openCases(d *daemon.Daemon, good string) []openCase {
 		history  = "/signer/v1/slashing"
 		raising  = "/signer/v1/slashing/raise"
 		one      = "/signer/v1/slashing/{pubkey}"
+		said     = "/signer/v1/slashing/{pubkey}/verdict"
 		password = "a password"
 	)
 	key, other := interop.New(0), interop.New(1)
@@ -470,6 +471,13 @@ func openCases(d *daemon.Daemon, good string) []openCase {
 		with(managed("one", "GET", one, "", 200, ""), shown(key.Hex())),
 		with(managed("a stranger", "GET", one, "", 404, "no_record"), shown(interop.New(2).Hex())),
 		with(managed("what is no key", "GET", one, "", 400, "malformed_request"), func(c *openCase) { shown("0x12")(c); c.malformed = true }),
+
+		with(managed("of an epoch", "GET", said, "", 200, ""), func(c *openCase) { shown(key.Hex())(c); c.query = "?epoch=3" }),
+		with(managed("of a stranger", "GET", said, "", 200, ""), shown(interop.New(2).Hex())),
+		with(managed("of what is no slot", "GET", said, "", 400, "malformed_request"), func(c *openCase) {
+			shown(key.Hex())(c)
+			c.query, c.malformed = "?slot=x", true
+		}),
 
 		managed("a copy", "GET", "/signer/v1/backup", "", 200, ""),
 
