@@ -117,7 +117,7 @@ func (l *Link) hangUp() error {
 
 func dial(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	network := "tcp"
-	if strings.Contains(path, "/") {
+	if strings.Contains(path, "/") || !strings.Contains(path, ":") {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

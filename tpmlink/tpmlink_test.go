@@ -56,6 +56,7 @@ func TestWhatCannotBeOpenedSaysWhatToDo(t *testing.T) {
 		dir:                           "neither a device nor a socket",
 		file:                          "neither a device nor a socket",
 		"127.0.0.1:1":                 "is it running?",
+		"tpm.sock":                    "stat tpm.sock: no such file", // and no name of a host
 	} {
 		if _, err := tpmlink.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
