@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 	}
 	result, err := verifiers(policy.Roots).Verify(ev, at)
 	if err != nil {
-		err = fmt.Errorf("the evidence proves nothing: %w", err)
+		err = fmt.Errorf("the evidence proves nothing: %w%s", err, rootAdvice(ev.Type, policy))
 		if c.json {
 			err = errors.Join(c.printJSON(verdict{Reasons: []attest.Reason{{Code: codeEvidence, Detail: err.Error()}}}), err)
 		}
@@ -145,6 +146,14 @@ func (c *tool) attestVerify(f attestFlags, path string) error {
 		return errors.New("genuine, and not acceptable: give it no key")
 	}
 	return nil
+}
+
+// rootAdvice says what is missing for kinds of evidence that have no root built in.
+func rootAdvice(kind string, policy attest.Policy) string {
+	if len(policy.Roots) > 0 || kind != attest.TypeTPM && kind != attest.TypeDev {
+		return ""
+	}
+	return " (it has no root built in: name the one that you trust in the roots of a --policy)"
 }
 
 // A binding is what evidence must be bound to: a nonce and an exporter value, with
@@ -353,7 +362,7 @@ func verdictRows(v verdict) []table.Row {
 func (v verdict) claimRows() (rows []table.Row) {
 	if v.Claims != nil {
 		rows = append(rows,
-			table.Row{"hpke key", orNone(attest.Hex(v.Claims.HPKEKey).String())},
+			table.Row{"hpke key", digest(v.Claims.HPKEKey)},
 			table.Row{"tls key", orNone(attest.Hex(v.Claims.TLSKey).String())},
 		)
 	}
@@ -370,6 +379,14 @@ func (v verdict) claimRows() (rows []table.Row) {
 		)
 	}
 	return rows
+}
+
+// digest stands for a key of a kilobyte.
+func digest(key []byte) string {
+	if len(key) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("of SHA-256 %x", sha256.Sum256(key))
 }
 
 func orNone(text string) string {
