@@ -122,7 +122,7 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 	fmt.Fprintf(stdout, `Key keeper at %s://%s
   policy  %s, which accepts programs: %d
   secret  %s: keep a copy; without it no vault that depends on it opens any more
-  next    make a signer's folder with: secure-signer init --platform PLATFORM --key-keeper %s
+  next    make a signer's folder with: secure-signer init --data-dir D --network NETWORK --platform PLATFORM --key-keeper %s
 `, a.scheme(), l.Addr(), f.policy, len(config.Policy.Accept), f.secretFile, at)
 	manager.ready()
 	defer drain([]*http.Server{s}, log)

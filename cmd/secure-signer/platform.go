@@ -211,7 +211,7 @@ func (p platform) measurement() string {
 
 // log tells at the start where the program runs.
 func (p platform) log(log *slog.Logger) {
-	log.Info("platform", "name", p.name, "kind", p.identity.Kind, "measurement", p.measurement(), "lacks", p.lacks())
+	log.Info("platform", "name", p.name, "kind", p.identity.Kind, "measurement", p.measurement(), "lacks", strings.Join(p.lacks(), "; "))
 }
 
 // banner tells the same to a person, who is told of the horizon on a line of its own.

@@ -115,6 +115,7 @@ func (r restorer) fromBackup(ctx context.Context, path string) (err error) {
 			err = errors.Join(err, horizon.undo())
 		}
 	}()
+	was := settings.Binding.Horizon.Kind
 	settings.Binding.Horizon = horizon.Keeper
 	var keys int
 	err = datadir.Create(r.dataDir, settings, func(d datadir.Dir) error {
@@ -130,6 +131,9 @@ func (r restorer) fromBackup(ctx context.Context, path string) (err error) {
 	fmt.Fprintf(r.stdout, "Restored %s from the backup of %s, with %s and a new api-token.txt.\n",
 		r.dataDir, b.Taken.UTC().Format(time.RFC3339), count(keys))
 	fmt.Fprint(r.stdout, horizon.shown())
+	if was != "" && horizon.Kind == "" {
+		fmt.Fprintf(r.stdout, "  horizon        none, where the backup has %s: an older disk, or a second copy of this signer, goes unnoticed\n", was)
+	}
 	return r.explain(settings, last)
 }
 

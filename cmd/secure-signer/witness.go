@@ -38,8 +38,8 @@ func witnessCommand() *cobra.Command {
 
 A signer made with --horizon witness asks a majority of its witnesses before it
 signs in an epoch, so that an old copy of it, or a second one, cannot. A witness
-holds no keys and sees no messages: for each signer it keeps one number that
-only rises.
+holds no keys and sees no messages: for each signer it keeps two numbers
+that only rise.
 
   secure-signer witness init  --data-dir W --url https://witness.example:9200
   secure-signer witness enrol --data-dir W --signer 0x…
