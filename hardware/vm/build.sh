@@ -26,6 +26,7 @@ kernel=${KERNEL:-$(find /boot -name 'vmlinuz-*' 2>/dev/null | sort -V | tail -n 
 modules=${MODULES:-/lib/modules/${kernel#*vmlinuz-}}
 stub=${STUB:-/usr/lib/systemd/boot/efi/linuxx64.efi.stub}
 [ -f "$etc/secure-signer.yaml" ] || { echo "$etc/secure-signer.yaml is missing: the settings, as docs/hardware.md has them" >&2 && exit 1; }
+[ -n "$kernel" ] || { echo "there is no kernel in /boot: apt-get install linux-image-cloud-amd64, 6.7 or later, or name one with KERNEL" >&2 && exit 1; }
 [ -f "$kernel" ] && [ -d "$modules" ] || { echo "kernel $kernel or its modules $modules are missing: apt-get install linux-image-cloud-amd64, 6.7 or later" >&2 && exit 1; }
 [ -f "$stub" ] || { echo "$stub is missing: apt-get install systemd-boot-efi" >&2 && exit 1; }
 
