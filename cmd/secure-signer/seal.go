@@ -119,7 +119,7 @@ func advise(err error, passphrase string) error {
 	case errors.Is(err, vault.ErrWrongPassphrase):
 		return fmt.Errorf("%w: %s", err, passphrase)
 	case errors.Is(err, tee.ErrOtherSeal):
-		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml as it was, and with platform tpm under what that machine had booted (its PCRs); if a reseal was cut off, run it again; another version takes the folder over with: secure-signer hand-over", err)
+		return fmt.Errorf("%w: start the program that sealed it, on the machine that it was sealed on, with config.yaml, microcode and firmware as they were, and on platform tpm what it had booted (its PCRs); if a reseal was cut off, run it again; another version takes the folder over with: secure-signer hand-over", err)
 	case errors.Is(err, vault.ErrNoPassphrase), errors.Is(err, tee.ErrNotSealed):
 		return fmt.Errorf("%w: if a reseal was cut off, run it again", err)
 	case errors.Is(err, tee.ErrNoSealing):
