@@ -21,7 +21,7 @@ func TestAPoolChecksKeysThatWereMadeInside(t *testing.T) {
 	nonce := strings.Repeat("5a", 32)
 	out := filepath.Join(t.TempDir(), "out")
 	r := must(t, "--url", s.URL, "--token-file", s.tokenFile(), "keys", "generate", "--attest", p.file(t), "--count", "2", "--nonce", nonce,
-		"--withdrawal-address", "0x00000000000000000000000000000000000000Aa", "--compounding", "--amount", "2048", "--out", out)
+		"--withdrawal-address", "0x00000000000000000000000000000000000000aa", "--compounding", "--amount", "2048", "--out", out)
 	made := strings.Fields(r.stdout)
 	if len(made) != 2 {
 		t.Fatalf("%s%s", r.stdout, r.stderr)
