@@ -25,7 +25,8 @@ type Server struct {
 }
 
 // maxInWork bounds the requests that are in work at a time. Each costs two
-// signatures and two writes at most, and its size is fixed.
+// signatures and two writes at most, and its size is fixed. One that has not come to
+// its end yet is in nobody's way.
 const maxInWork = 64
 
 // writeTime bounds a write that has begun: it is finished although who asked for
@@ -37,10 +38,15 @@ func (s *Server) Handler() http.Handler {
 	room := make(chan struct{}, maxInWork)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestSize))
+		if err != nil {
+			http.Error(w, "a request that cannot be read to its end", http.StatusBadRequest)
+			return
+		}
 		select {
 		case room <- struct{}{}:
 			defer func() { <-room }()
-			s.serve(w, r)
+			s.serve(r.Context(), w, body)
 		default:
 			http.Error(w, "this witness has too much to do: ask again", http.StatusServiceUnavailable)
 		}
@@ -48,18 +54,13 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestSize))
-	if err != nil {
-		http.Error(w, "a request that cannot be read to its end", http.StatusBadRequest)
-		return
-	}
+func (s *Server) serve(ctx context.Context, w http.ResponseWriter, body []byte) {
 	asked, err := readRequest(body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), writeTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
 	held, err := s.offer(ctx, asked)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -360,6 +361,31 @@ func TestAWitnessAnswersItsSignersOnly(t *testing.T) {
 				t.Errorf("got %d %s", r.StatusCode, text)
 			}
 		})
+	}
+}
+
+// TestRequestsThatNeverEndKeepNobodyOut: whoever reaches a witness could stop every
+// signer that it serves.
+func TestRequestsThatNeverEndKeepNobodyOut(t *testing.T) {
+	s := &witness.Server{Key: newKey(1), Store: memory.New(), Log: slog.New(slog.DiscardHandler)}
+	handler := s.Handler()
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range 100 {
+		body, client := io.Pipe()
+		defer client.Close()
+		all.Go(func() {
+			defer body.Close()
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/witness/v1", body))
+		})
+		if _, err := client.Write([]byte{1}); err != nil { // returns once it is read
+			t.Fatal(err)
+		}
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/witness/v1", strings.NewReader("whole")))
+	if answer.Code != http.StatusBadRequest {
+		t.Errorf("a whole request gets %d %s", answer.Code, answer.Body)
 	}
 }
 
