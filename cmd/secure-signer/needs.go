@@ -36,7 +36,7 @@ func (f serveFlags) needs(d *daemon) (needs, error) {
 		n.Read = append(n.Read, foldersOf(file)...)
 	}
 	if p := f.seal.platform; d.platform.Platform != nil {
-		n.Read = append(n.Read, p.collateral)
+		n.Read = append(n.Read, p.collateral, besideTarget(p.collateral))
 		n.Write = append(n.Write, p.writes(d.platform.name)...)
 		n.Devices = append(n.Devices, p.devices(d.platform.name)...)
 	}
@@ -82,6 +82,19 @@ func foldersOf(file string) []string {
 		folders = append(folders, filepath.Dir(real))
 	}
 	return folders
+}
+
+// besideTarget returns the folder of the folder that a link leads to, or nothing: what is
+// to take its place all at once lies beside it, and the link is turned.
+func besideTarget(path string) string {
+	if _, err := os.Readlink(path); err != nil {
+		return ""
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	return filepath.Dir(real)
 }
 
 // reachTPM keeps the way to a TPM open: a link that breaks is made anew.

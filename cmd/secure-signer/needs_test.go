@@ -35,6 +35,9 @@ func TestWhatADaemonReachesWhileItServes(t *testing.T) {
 	if err := os.Symlink(filepath.Join("archive", "cert1.pem"), filepath.Join(dir, "cert.pem")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("archive", filepath.Join(dir, "collateral")); err != nil {
+		t.Fatal(err)
+	}
 	witnesses := func(lines ...string) datadir.Keeper {
 		text, err := json.Marshal(witnessIdentity{Witnesses: lines})
 		if err != nil {
@@ -91,6 +94,12 @@ func TestWhatADaemonReachesWhileItServes(t *testing.T) {
 			flags:    serveFlags{seal: sealFlags{platform: platformFlags{gramineDir: "/attestation", collateral: "/collateral"}}},
 			platform: "gramine",
 			want:     reach{Read: []string{"/collateral"}, Write: []string{"/attestation"}},
+		},
+		{
+			name:     "collateral behind a link, which is turned to another folder beside the first",
+			flags:    serveFlags{seal: sealFlags{platform: platformFlags{nsmDevice: "/dev/nsm", collateral: filepath.Join(dir, "collateral")}}},
+			platform: "nitro",
+			want:     reach{Read: []string{dir, filepath.Join(dir, "collateral")}, Devices: []string{"/dev/nsm"}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
