@@ -20,7 +20,8 @@
 //
 //   - That the host lets it sign: he can always stop the signer.
 //   - Anything, where a Counter can be rolled back or its answers forged: a TPM in
-//     software on the same host is worth nothing.
+//     software on the same host is worth nothing. A copy that remembers a later epoch
+//     than the counter signs no more, which finds accidents and no adversary.
 //   - That nothing is lost by a crash: the rest of its epoch is. A clean stop
 //     loses nothing.
 //
