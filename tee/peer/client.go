@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/secure-signer/secure-signer/attest"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
@@ -87,5 +87,5 @@ func refusal(at string, response *http.Response) error {
 	if err := httpjson.Decode(response.Body, maxAnswer, &said); err != nil {
 		return fmt.Errorf("%s answers with %s, as no key keeper does: see that the address is right", at, response.Status)
 	}
-	return errors.New("it refuses: " + said.Message)
+	return fmt.Errorf("it refuses: %s", strings.ReplaceAll(said.Message, "\n", " ")) // a line of its own would pass for one of ours
 }

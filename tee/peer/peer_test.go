@@ -426,6 +426,10 @@ func TestWhatIsNoKeeper(t *testing.T) {
 	}{
 		"another server": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 500) }, "500 Internal Server Error, as no key keeper does"},
 		"another API":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"UP"}`)) }, "answers as no key keeper does: nonce: missing"},
+		"a refusal of two lines": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`{"message":"no\nsecure-signer: ready to sign"}`))
+		}, "it refuses: no secure-signer: ready"},
 		"a redirection": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
 		}, "307"},
