@@ -67,11 +67,11 @@ func (c *tool) explain(ctx context.Context, pub bls.PublicKey, about url.Values)
 	}
 	if b := v.Block; b != nil {
 		what := fmt.Sprintf("a block of slot %d", b.Slot)
-		fmt.Fprintln(c.stdout, answerLine(what, b.Judgement, "slot", b.FromSlot))
+		fmt.Fprintln(c.stdout, cli.Printable(answerLine(what, b.Judgement, "slot", b.FromSlot)))
 	}
 	if a := v.Attestation; a != nil {
 		what := fmt.Sprintf("an attestation from epoch %d to epoch %d", a.SourceEpoch, a.TargetEpoch)
-		fmt.Fprintln(c.stdout, answerLine(what, a.Judgement, "epoch", a.FromEpoch))
+		fmt.Fprintln(c.stdout, cli.Printable(answerLine(what, a.Judgement, "epoch", a.FromEpoch)))
 	}
 	return nil
 }
