@@ -57,6 +57,7 @@ func (f *horizonFlags) define(flags *pflag.FlagSet) {
 	f.tpm.define(flags)
 	f.tpm.defineTrust(flags)
 	flags.Uint32Var(&f.index, "tpm-nv-index", tpm.DefaultHandle, "`number` of the first of two NV indices in the TPM; each signer that shares a TPM needs two of its own")
+	flags.Lookup("tpm-nv-index").DefValue = fmt.Sprintf("%#x", tpm.DefaultHandle) // as the TPM's tools write it
 }
 
 // asksFor tells whether the flags name a kind of horizon, as a Binding has it.
@@ -99,6 +100,9 @@ func (f horizonFlags) create(ctx context.Context, network *eth2.Network, last et
 }
 
 func (f horizonFlags) createTPM(ctx context.Context, last eth2.Epoch) (made madeHorizon, err error) {
+	if f.index < 0x0100_0000 || f.index > 0x01ff_fffe {
+		return made, fmt.Errorf("%w: --tpm-nv-index %#x is no NV index: 0x1800000 to 0x1bffffe are the owner's", cli.ErrUsage, f.index)
+	}
 	owner, err := f.tpm.owner()
 	if err != nil {
 		return made, err

@@ -123,6 +123,9 @@ func (f initFlags) bind() (b datadir.Binding, err error) {
 	if b.Platform, err = f.seal.platform.choose(); err != nil {
 		return b, err
 	}
+	if t := f.horizon.tpm; b.Platform != "tpm" && f.horizon.kind != horizonTPM && (t.roots != "" || t.certificate != "" || t.unverified) {
+		return b, fmt.Errorf("%w: --tpm-ek-roots, --tpm-ek-cert and --tpm-unverified are for --horizon tpm or --platform tpm", cli.ErrUsage)
+	}
 	b.Release, err = f.release.parse()
 	return b, err
 }
