@@ -288,7 +288,7 @@ func (h *horizon) noteMissing() {
 	}
 	h.missing = len(missing)
 	for _, err := range missing {
-		h.log.Warn("horizon: a witness does not answer: claims go on while most do", "error", err)
+		h.log.Warn("horizon: a witness does not answer: epochs are claimed as long as most do", "error", err)
 	}
 	if len(missing) == 0 {
 		h.log.Info("horizon: all witnesses answer")

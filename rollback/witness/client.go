@@ -82,10 +82,10 @@ func (c *Client) Stops() rollback.Counter { return one{c, stops} }
 func (c *Client) Provision(ctx context.Context, base uint64) error {
 	all := len(c.witnesses)
 	if err := c.raise(ctx, offer{counter: stops}, all); err != nil {
-		return fmt.Errorf("prepare the witnesses: %w", err)
+		return fmt.Errorf("prepare the witnesses, which takes all of them, once: %w", err)
 	}
 	if err := c.raise(ctx, c.fresh(epochs, base), all); err != nil {
-		return fmt.Errorf("prepare the witnesses: %w", err)
+		return fmt.Errorf("prepare the witnesses, which takes all of them, once: %w", err)
 	}
 	return nil
 }
