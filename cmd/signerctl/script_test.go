@@ -139,12 +139,7 @@ func setUp(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Defer(func() {
-		s.server.Close()
-		if err := errors.Join(s.keyring.Close(), s.vault.Close()); err != nil {
-			panic(err)
-		}
-	})
+	env.Defer(s.stop)
 	env.Values["signer"] = s
 	env.Setenv("SIGNERCTL_URL", s.server.URL)
 	env.Setenv("SIGNERCTL_DATA_DIR", dir)
@@ -185,6 +180,13 @@ func startSigner(path string) (*testSigner, error) {
 			s.routes.Load().ServeHTTP(w, r)
 		})))
 	return s, s.load()
+}
+
+func (s *testSigner) stop() {
+	s.server.Close()
+	if err := errors.Join(s.keyring.Close(), s.vault.Close()); err != nil {
+		panic(err)
+	}
 }
 
 // restart leaves the signer as it is before it has loaded its keys.
