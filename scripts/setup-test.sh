@@ -31,6 +31,7 @@ need make make
 need git git
 need npm npm
 need strace strace
+need chromium chromium
 need swtpm swtpm
 need swtpm_setup swtpm-tools
 if [ ${#packages[@]} -gt 0 ]; then

@@ -77,7 +77,7 @@ func (m *minute) begin(number int64) {
 // An hour is what an Activity shows.
 type hour struct {
 	Signed, Refused [minutes]int // the oldest first; the last one is not over
-	Kinds           []kindHour   // that were asked for, in their order
+	Kinds           []kindHour   // that were asked for, in their order; the last, what could not be told
 	Reasons         []reasonHour // the most frequent first
 }
 
@@ -126,7 +126,9 @@ func (a *Activity) hour(now time.Time) hour {
 	}
 	a.mu.Unlock()
 
-	for kind, c := range all {
+	for i := range all {
+		kind := (i + 1) % kinds
+		c := all[kind]
 		if c.signed+c.refused == 0 {
 			continue
 		}
