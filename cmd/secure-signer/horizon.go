@@ -90,6 +90,11 @@ func (h *horizon) Attest(ctx context.Context, source, target uint64) (recorded f
 }
 
 func (h *horizon) silent() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if errors.Is(h.err, rollback.ErrStopped) { // what to do is not for clients
+		return fmt.Errorf("%w: the keeper of the horizon has forgotten: the log says what to do", rollback.ErrStopped)
+	}
 	return fmt.Errorf("%w: the keeper of the horizon has not answered since the start", rollback.ErrNotOwned)
 }
 
