@@ -148,7 +148,7 @@ func (c *tool) exitPresign(ctx context.Context, list string, epoch *eth2.Epoch, 
 	if err := durable.SyncDir(filepath.Dir(out)); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stderr, "%d exits for epoch %d are in %s. Whoever has them can end the validators' service: keep them apart, and restart the signer without --allow VOLUNTARY_EXIT.\n", len(validators), s.epoch, out)
+	fmt.Fprintf(c.stderr, "Exits for epoch %d are in %s, %d of them. Whoever has one can end that validator's service: keep them apart, and restart the signer without --allow VOLUNTARY_EXIT.\n", s.epoch, out, len(validators))
 	return nil
 }
 
