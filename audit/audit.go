@@ -41,6 +41,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/secure-signer/secure-signer/internal/durable"
 	"github.com/secure-signer/secure-signer/signer"
 )
@@ -212,7 +214,7 @@ func (l *Log) begin(number int, why string) error {
 	if _, err := rand.Read(id[:]); err != nil {
 		return err
 	}
-	l.head, l.tree = Segment{Origin: originPrefix + hex.EncodeToString(id[:])}, tree{}
+	l.head, l.tree = Segment{Origin: originPrefix + hex.EncodeToString(id[:])}, tree{peaks: []tlog.Hash{}}
 	return l.segment(number, why, nil)
 }
 
@@ -260,8 +262,8 @@ func (l *Log) Stats() Stats {
 	return s
 }
 
-// Close writes what is queued and that the log is whole until here. Every place that
-// was taken has to be filled before.
+// Close writes what is queued and that the log is whole until here. It waits for places
+// that were promised, for a moment: who still has one has been cut off from his client.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	already := l.closed

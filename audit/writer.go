@@ -38,14 +38,27 @@ func (l *Log) failed(err error) {
 		"waiting", waiting, "places", l.cfg.Places, "error", err)
 }
 
+// patience is how long Close waits for decisions that have a place.
+const patience = time.Second
+
 // finish writes the last entry.
 func (l *Log) finish() error {
+	for end := time.Now().Add(patience); l.promised() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	e := Entry{Time: l.cfg.Now().UTC(), Event: EventStopped, Journal: l.cfg.Journal()}
 	err := errors.Join(l.flush(&e), l.file.Close())
 	if err != nil {
 		return fmt.Errorf("close the audit log: %w", err)
 	}
 	return nil
+}
+
+// promised tells whether a place is taken and not filled.
+func (l *Log) promised() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken > len(l.queue)
 }
 
 // flush makes what is queued durable, with a checkpoint. After an error it is still

@@ -45,6 +45,7 @@ const (
 	ReasonLoading          Reason = "loading"
 	ReasonShuttingDown     Reason = "shutting_down"
 	ReasonOverloaded       Reason = "overloaded"
+	ReasonAuditUnavailable Reason = "audit_unavailable"
 	ReasonClientGone       Reason = "client_gone"
 	ReasonInternal         Reason = "internal"
 )
@@ -58,7 +59,7 @@ func Reasons() []Reason {
 		ReasonMalformedRequest, ReasonBodyTooLarge, ReasonInvalidMessage, ReasonUnknownFork,
 		ReasonSigningRootMismatch, ReasonPubkeyMismatch,
 		ReasonKindNotAllowed, ReasonKeyNotAllowed, ReasonKeyNotFound,
-		ReasonStoreUnavailable, ReasonHorizonNotOwned, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonClientGone, ReasonInternal,
+		ReasonStoreUnavailable, ReasonHorizonNotOwned, ReasonLoading, ReasonShuttingDown, ReasonOverloaded, ReasonAuditUnavailable, ReasonClientGone, ReasonInternal,
 	}
 }
 

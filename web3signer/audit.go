@@ -3,9 +3,38 @@ package web3signer
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/secure-signer/secure-signer/eth2"
+	"github.com/secure-signer/secure-signer/signer"
 )
+
+// reserve takes the auditor's place for one decision.
+func (h *Handler) reserve() *signer.Refusal {
+	if h.cfg.Auditor == nil {
+		return nil
+	}
+	err := h.cfg.Auditor.Reserve()
+	switch {
+	case err == nil:
+		return nil
+	case h.shutdown.Load():
+		return refuseLate()
+	}
+	return refuse(signer.ReasonAuditUnavailable, err)
+}
+
+// decided fills that place. The root is that of the message, whatever was claimed.
+func (h *Handler) decided(d *decision) {
+	if h.cfg.Auditor == nil {
+		return
+	}
+	kept := signer.Decision{Time: time.Now(), Caller: d.caller, Key: d.key, Message: d.message, Refusal: d.refusal}
+	if d.message != nil {
+		kept.Root, _ = d.message.SigningRoot(h.cfg.Signer.Network) // the refusal says why there is none
+	}
+	h.cfg.Auditor.Decided(kept)
+}
 
 // audit writes the one line of a decision and counts it. The signature and the
 // body are in neither.
@@ -38,38 +67,15 @@ func (h *Handler) audit(ctx context.Context, d *decision) {
 
 // appendDuty says when m is for.
 func appendDuty(attrs []slog.Attr, m eth2.Message) []slog.Attr {
-	slot := func(s eth2.Slot) []slog.Attr { return append(attrs, slog.Uint64("slot", uint64(s))) }
-	epoch := func(e eth2.Epoch) []slog.Attr { return append(attrs, slog.Uint64("epoch", uint64(e))) }
-	switch m := m.(type) {
-	case *eth2.Attestation:
-		return append(slot(m.Data.Slot),
-			slog.Uint64("source", uint64(m.Data.Source.Epoch)), slog.Uint64("target", uint64(m.Data.Target.Epoch)))
-	case *eth2.Block:
-		return slot(m.Slot())
-	case *eth2.AggregationSlot:
-		return slot(m.Slot)
-	case *eth2.AggregateAndProof:
-		return slot(m.Data.Aggregate.Data.Slot)
-	case *eth2.RandaoReveal:
-		return epoch(m.Epoch)
-	case *eth2.VoluntaryExit:
-		return epoch(m.Data.Epoch)
-	case *eth2.SyncCommitteeMessage:
-		return slot(m.Slot)
-	case *eth2.SyncCommitteeSelectionProof:
-		return slot(m.Data.Slot)
-	case *eth2.ContributionAndProof:
-		return slot(m.Data.Contribution.Slot)
-	case *eth2.ExecutionPayloadBid:
-		return slot(m.Data.Slot)
-	case *eth2.ExecutionPayloadEnvelope:
-		return slot(m.Data.Payload.SlotNumber)
-	case *eth2.PayloadAttestation:
-		return slot(m.Data.Slot)
-	case *eth2.ProposerPreferences:
-		return slot(m.Data.ProposalSlot)
-	case *eth2.BuilderRequestAuth:
-		return slot(m.Data.Slot)
+	d := eth2.DutyOf(m)
+	if d.Slot != nil {
+		attrs = append(attrs, slog.Uint64("slot", uint64(*d.Slot)))
+	}
+	if d.Epoch != nil {
+		attrs = append(attrs, slog.Uint64("epoch", uint64(*d.Epoch)))
+	}
+	if d.Source != nil && d.Target != nil {
+		attrs = append(attrs, slog.Uint64("source", uint64(d.Source.Epoch)), slog.Uint64("target", uint64(d.Target.Epoch)))
 	}
 	return attrs
 }

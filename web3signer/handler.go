@@ -4,8 +4,8 @@
 // It guarantees that a body is decoded strictly and once, into a message whose
 // signing root is computed here and never taken from the sender; that every
 // request is answered with the status of one table and, if refused, a reason
-// of a closed list; and that each decision leaves one line in the log before
-// it is answered. Memory that large bodies may hold is bounded, whoever sends
+// of a closed list; that each decision leaves one line in the log before
+// it is answered; and that nothing is decided for which the auditor has no place. Memory that large bodies may hold is bounded, whoever sends
 // them. No request makes it panic.
 //
 // When more is asked of it than the signer can do, requests wait for their turn
@@ -55,7 +55,8 @@ type Config struct {
 	Needed   func() []Check // what /healthcheck shows besides, and takes the signer down unless it is up
 	Further  func() []Check // what it shows besides, and none of which does
 
-	Log         *slog.Logger // slog.Default if nil
+	Auditor     signer.Auditor // keeps every decision; nil: only the log does
+	Log         *slog.Logger   // slog.Default if nil
 	Observe     func(kind eth2.Kind, reason signer.Reason, took time.Duration)
 	UnknownFork func() // a message was signed under a fork newer than the network's schedule
 }

@@ -26,11 +26,15 @@ type decision struct {
 	took      time.Duration
 }
 
-// sign answers a request only once its decision is in the log.
+// sign answers a request only once its decision is in the log, and decides only
+// what the auditor has a place for.
 func (h *Handler) sign(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	d := decision{caller: callerOf(r)}
-	d.refusal = h.decide(r, &d)
+	if d.refusal = h.reserve(); d.refusal == nil {
+		d.refusal = h.decide(r, &d)
+		h.decided(&d)
+	}
 	d.took = time.Since(start)
 	h.audit(r.Context(), &d)
 	if d.refusal != nil {

@@ -40,6 +40,7 @@ var statuses = map[signer.Reason]int{
 	signer.ReasonLoading:          http.StatusServiceUnavailable,
 	signer.ReasonShuttingDown:     http.StatusServiceUnavailable,
 	signer.ReasonOverloaded:       http.StatusServiceUnavailable,
+	signer.ReasonAuditUnavailable: http.StatusServiceUnavailable,
 	signer.ReasonClientGone:       http.StatusServiceUnavailable, // for the log: nobody reads it
 	signer.ReasonInternal:         http.StatusInternalServerError,
 }

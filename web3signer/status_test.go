@@ -22,7 +22,7 @@ var wire = map[signer.Reason]int{
 	"body_too_large":   413,
 	"kind_not_allowed": 403, "key_not_allowed": 403,
 	"key_not_found":     404,
-	"store_unavailable": 503, "horizon_not_owned": 503, "loading": 503, "shutting_down": 503, "overloaded": 503,
+	"store_unavailable": 503, "horizon_not_owned": 503, "loading": 503, "shutting_down": 503, "overloaded": 503, "audit_unavailable": 503,
 	"client_gone": 503, "internal": 500,
 }
 

@@ -66,6 +66,7 @@ var indifferent = map[string]string{
 
 	"metrics-listen-host": "counts", "metrics-listen-port": "counts", "metrics-host-allowlist": "counts",
 	"management-listen-host": "public keys, and when they last signed", "management-listen-port": "the same", "management-host-allowlist": "the same",
+	"audit-log": "nothing that is signed rests on it, and the host can take it away at any time", "audit-log-megabytes": "the same",
 	"log-level": "no secret is logged", "log-format": "no secret is logged",
 }
 

@@ -33,6 +33,7 @@ type serveFlags struct {
 	stopSlot        optional[eth2.Slot]
 	allow           []string
 	hardening       string
+	audit           auditFlags
 	log             logFlags
 }
 
@@ -54,6 +55,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	flags.Var(&f.stopSlot, "high-watermark-slot", "sign no block at this `slot` or a later one, and no vote of its epoch")
 	flags.StringSliceVar(&f.allow, "allow", nil, "sign these `types` too: DEPOSIT, VOLUNTARY_EXIT")
 	flags.StringVar(&f.hardening, "hardening", hardenBestEffort, "give up what the process does not need (programs, sockets, files, core dumps): best-effort, require (no start if a part does not take) or off")
+	f.audit.define(flags)
 	f.log.define(flags)
 }
 

@@ -176,6 +176,7 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 		Further:     d.further,
 		StartReload: reloads.start,
 		LastReload:  reloads.state,
+		Auditor:     d.auditor(),
 		Log:         d.log,
 		Observe:     d.observe(metrics),
 		UnknownFork: metrics.UnknownFork,
@@ -282,9 +283,10 @@ Secure Signer %s
   horizon   %s
   memory    keys %s
   hardening %s
+  audit     %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, page.address(), d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, page.address(), d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), d.auditBanner(), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

@@ -14,6 +14,7 @@ func (d *daemon) metrics() *telemetry.Metrics {
 		StoreUp:    func() bool { return d.journal.Err() == nil },
 		Store:      func() telemetry.Store { return telemetry.Store(d.journal.Stats()) },
 	}
+	state.Audit = d.auditMetrics()
 	if d.horizon != nil {
 		state.Horizon = d.horizon.metrics
 	}

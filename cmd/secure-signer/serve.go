@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/secure-signer/secure-signer/audit"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
 	"github.com/secure-signer/secure-signer/eth2"
@@ -57,7 +58,8 @@ type daemon struct {
 	platform platform
 	vault    *vault.Vault
 	journal  *journal.Store
-	horizon  *horizon // nil if the folder has none
+	audit    *audit.Log // nil if there is to be none
+	horizon  *horizon   // nil if the folder has none
 	guard    *slashing.Guard
 	keyring  *bls.Keyring
 	custody  *custody.Custodian
@@ -83,6 +85,9 @@ func (f serveFlags) serve(ctx context.Context, stdin io.Reader, stdout, stderr i
 	}
 	log, err := f.log.logger(stderr)
 	if err != nil {
+		return err
+	}
+	if err := f.audit.check(); err != nil {
 		return err
 	}
 	hangup := make(chan os.Signal, 1)
@@ -147,6 +152,9 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 		log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
 	}
 	if d.journal, err = journal.Open(d.dir.Journal(), d.vault.DeriveKey(journalKeyLabel)); err != nil {
+		return nil, err
+	}
+	if d.audit, err = f.audit.open(d.dir.Dir, d.vault, d.journal, log); err != nil {
 		return nil, err
 	}
 	if d.keyring, err = bls.OpenKeyring(bls.Config{}); err != nil {
@@ -227,6 +235,9 @@ func (d *daemon) end() error {
 	var errs []error
 	if d.keyring != nil {
 		errs = append(errs, d.keyring.Close())
+	}
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close()) // it notes how far the journal is
 	}
 	if d.journal != nil {
 		recorded := errors.Join(d.journal.Err(), d.journal.Close())

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.StringVar(&c.tokenFile, "token-file", "", "`file` with the signer's token; else api-token.txt of --data-dir")
 	c.tls.define(root)
 	flags.BoolVar(&c.json, "json", false, "print JSON, for scripts")
-	root.AddCommand(c.keysCommand(), c.depositCommand(), c.exitCommand(), c.slashingCommand(), c.networkCommand(), c.backupCommand(), c.statusCommand(), c.doctorCommand(), c.benchCommand(), c.attestCommand(), c.measureCommand(), c.releaseCommand(), c.versionCommand())
+	root.AddCommand(c.keysCommand(), c.depositCommand(), c.exitCommand(), c.slashingCommand(), c.networkCommand(), c.backupCommand(), c.statusCommand(), c.doctorCommand(), c.benchCommand(), c.attestCommand(), c.measureCommand(), c.auditCommand(), c.releaseCommand(), c.versionCommand())
 	return cli.Run(ctx, root, "SIGNERCTL", args, stdin, stdout, stderr)
 }
 

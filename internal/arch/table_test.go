@@ -126,7 +126,7 @@ var table = map[string]rule{
 // wiring may import everything of ours.
 var wiring = map[string]rule{
 	"cmd/secure-signer": {outside: []string{cobra, pflag}},
-	"cmd/signerctl":     {outside: []string{cobra, pflag, goPretty, goJSON, xCrypto, xTerm}},
+	"cmd/signerctl":     {outside: []string{cobra, pflag, goPretty, goJSON, xCrypto, xMod, xTerm}},
 }
 
 const (

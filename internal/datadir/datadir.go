@@ -36,6 +36,9 @@ func (d Dir) Vault() string { return filepath.Join(d.path, "vault") }
 // Journal returns the folder of the slashing protection.
 func (d Dir) Journal() string { return filepath.Join(d.path, "journal") }
 
+// Audit is the folder of the audit log, which need not be there.
+func (d Dir) Audit() string { return filepath.Join(d.path, "audit") }
+
 // Horizon returns the folder of what belongs to the horizon, where there is one.
 func (d Dir) Horizon() string { return filepath.Join(d.path, "horizon") }
 

@@ -44,6 +44,7 @@ type State struct {
 	StoreUp    func() bool
 	Store      func() Store
 	Horizon    func() Horizon // nil: there is none
+	Audit      func() Audit   // nil: there is no audit log
 }
 
 // New returns the metrics of a signer of that release.
@@ -84,6 +85,9 @@ func New(release string, state State) *Metrics {
 		newAliases(m, release, state))
 	if state.Horizon != nil {
 		m.registry.MustRegister(horizonCollector{state.Horizon})
+	}
+	if state.Audit != nil {
+		m.registry.MustRegister(auditCollector{state.Audit})
 	}
 	return m
 }

@@ -39,6 +39,7 @@ func idle() telemetry.State {
 			return s
 		},
 		Horizon: func() telemetry.Horizon { return telemetry.Horizon{Owned: true, LastEpoch: 77, Claims: 6, Failed: 2} },
+		Audit:   func() telemetry.Audit { return telemetry.Audit{Entries: 9, Waiting: 4, Unlogged: 1, Failures: 2} },
 	}
 }
 
