@@ -131,24 +131,32 @@ func (c *tool) exitPresign(ctx context.Context, list string, epoch *eth2.Epoch, 
 	if err := os.Mkdir(out, 0o700); err != nil {
 		return fmt.Errorf("nothing was signed: --out: %w", err)
 	}
-	progress := c.progress("signed")
-	defer progress.end()
-	for i, v := range validators {
-		// The name is the deposit tool's, but for the time.
-		file := filepath.Join(out, fmt.Sprintf("signed_exit_transaction-%d.json", v.index))
-		if err := s.keep(ctx, v, file); err != nil {
-			if i == 0 {
-				return errors.Join(err, os.Remove(out))
-			}
-			return fmt.Errorf("%d of %d exits are in %s: %w", i, len(validators), out, err)
-		}
-		progress.report(i+1, len(validators))
+	if err := c.keepExits(ctx, s, validators, out); err != nil {
+		return err
 	}
-	progress.end()
 	if err := durable.SyncDir(filepath.Dir(out)); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stderr, "Exits for epoch %d are in %s, %d of them. Whoever has one can end that validator's service: keep them apart, and restart the signer without --allow VOLUNTARY_EXIT.\n", s.epoch, out, len(validators))
+	return nil
+}
+
+// keepExits signs into a file for each validator. Those that are there when an error
+// comes are good, and stay.
+func (c *tool) keepExits(ctx context.Context, s *exitSigner, validators []exiting, out string) error {
+	progress := c.progress("signed")
+	defer progress.end()
+	for i, v := range validators {
+		// The name is the deposit tool's, but for the time.
+		err := s.keep(ctx, v, filepath.Join(out, fmt.Sprintf("signed_exit_transaction-%d.json", v.index)))
+		switch {
+		case err != nil && i == 0:
+			return errors.Join(err, os.Remove(out))
+		case err != nil:
+			return fmt.Errorf("%d of %d exits are in %s: %w", i, len(validators), out, err)
+		}
+		progress.report(i+1, len(validators))
+	}
 	return nil
 }
 
