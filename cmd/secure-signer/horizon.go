@@ -239,7 +239,11 @@ func (h *horizon) claimOne(ctx context.Context, owner *rollback.Owner) error {
 		claimed = current - 1
 	}
 	err = owner.Claim(ctx, uint64(claimed+1))
-	h.count(err)
+	if tenure, owning := owner.Tenure(); err == nil && (!owning || tenure.Last <= uint64(claimed)) { // another copy came in between
+		h.log.Warn("horizon: an epoch was "+claimedElsewhere, "until", claimed+1)
+	} else {
+		h.count(err)
+	}
 	if err != nil {
 		return err
 	}

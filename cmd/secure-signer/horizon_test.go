@@ -284,22 +284,54 @@ func TestOneLifeAfterAnother(t *testing.T) {
 	}
 }
 
+// An overtaken counter is one that another copy may move as soon as it was read.
+type overtaken struct {
+	rollback.Counter
+	by func()
+}
+
+func (c *overtaken) Read(ctx context.Context) (uint64, error) {
+	n, err := c.Counter.Read(ctx)
+	if by := c.by; by != nil {
+		c.by = nil
+		by()
+	}
+	return n, err
+}
+
 func TestAnotherCopyThatRunsIsSaid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBox(99)
-		h, end := live(t, b.keeper(), horizonChain(time.Now()), &lastMemo{})
-		defer func() { end(nil) }()
-		time.Sleep(6 * time.Second)
-		b.epochs.n.Add(1) // that copy is earlier
-		time.Sleep(4 * time.Second)
-		synctest.Wait()
-		if err := may(t, h, 101); !errors.Is(err, rollback.ErrNotOwned) {
-			t.Errorf("a vote in its epoch: %v", err)
-		}
-		if c := h.needed(); len(c) != 1 || bool(c[0].Up) || !strings.Contains(h.status().Error, "another copy") {
-			t.Errorf("health %+v, status %+v", c, h.status())
-		}
-	})
+	for name, claims := range map[string]func(*overtaken, *box){
+		"that claims earlier":                    func(_ *overtaken, b *box) { b.epochs.n.Add(1) },
+		"that claims after the counter was read": func(c *overtaken, b *box) { c.by = func() { b.epochs.n.Add(1) } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBox(99)
+				k := b.keeper()
+				counter := &overtaken{Counter: k.epochs}
+				k.epochs = counter
+				var log strings.Builder
+				h := newHorizon("box", k, horizonChain(time.Now()), claimFlags{}, &lastMemo{}, func() [32]byte { return [32]byte{1} }, slog.New(slog.NewTextHandler(&log, nil)))
+				ctx, cancel := context.WithCancel(t.Context())
+				h.begin(ctx)
+				time.Sleep(6 * time.Second)
+				synctest.Wait()
+				claims(counter, b)
+				time.Sleep(4 * time.Second)
+				synctest.Wait()
+				if err := may(t, h, 101); !errors.Is(err, rollback.ErrNotOwned) {
+					t.Errorf("a vote in its epoch: %v", err)
+				}
+				if c := h.needed(); len(c) != 1 || bool(c[0].Up) || !strings.Contains(h.status().Error, "another copy") {
+					t.Errorf("health %+v, status %+v", c, h.status())
+				}
+				cancel()
+				if err := h.close(nil); err != nil || h.metrics().Claims != 1 || !strings.Contains(log.String(), "another copy") {
+					t.Errorf("%v; %d epochs are said to be its own, and the log says %s", err, h.metrics().Claims, &log)
+				}
+			})
+		})
+	}
 }
 
 // TestEpochsThatWereMissedAreCaughtUpWith at once where the keeper can: thousands of claims, one by
