@@ -15,36 +15,29 @@ var ErrLocked = errors.New("locked by another process")
 // crash never leaves a stale one.
 type FileLock struct{ f *os.File }
 
-// Lock waits until it holds the lock at path, a file that serves no other
-// purpose. It makes the file if there is none; its directory must exist.
+// TryLock locks path, a file that serves no other purpose, or returns ErrLocked. It
+// makes the file if there is none; its directory must exist.
 //
 // The lock is flock(2)'s: advisory, and on one machine only. A folder on a
 // network file system is not protected from another machine.
-func Lock(path string) (*FileLock, error) { return lock(path, syscall.LOCK_EX) }
-
-// TryLock is Lock, but returns ErrLocked rather than wait.
 func TryLock(path string) (*FileLock, error) {
-	return lock(path, syscall.LOCK_EX|syscall.LOCK_NB)
+	return lock(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW)
 }
 
 // TryLockDir locks an existing directory itself, or returns ErrLocked. Unlike a
 // lock file, which somebody takes for a stale one and removes, it cannot go away
 // from under its holder. A file system that has no such lock, as NFS, is an error.
 func TryLockDir(path string) (*FileLock, error) {
-	return lockOpen(path, os.O_RDONLY|syscall.O_DIRECTORY, syscall.LOCK_EX|syscall.LOCK_NB)
+	return lock(path, os.O_RDONLY|syscall.O_DIRECTORY)
 }
 
-func lock(path string, how int) (*FileLock, error) {
-	return lockOpen(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, how)
-}
-
-func lockOpen(path string, flag, how int) (*FileLock, error) {
+func lock(path string, flag int) (*FileLock, error) {
 	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), how)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
