@@ -120,6 +120,9 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err != nil {
 		return nil, err
 	}
+	if err := f.audit.check(); err != nil {
+		return nil, err
+	}
 	if d.access, err = f.access.open(f.httpHost, f.metricsHost, f.management.host); err != nil {
 		return nil, err
 	}
@@ -137,19 +140,8 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 		return nil, err
 	}
 	d.platform.log(log)
-	sealer, warning, err := f.seal.existing(ctx, d.platform, f.dataDir, d.dir.Settings, stdin, stderr)
-	if err != nil {
+	if d.vault, err = f.openVault(ctx, d, stdin, stderr); err != nil {
 		return nil, err
-	}
-	defer sealer.forget()
-	if warning != "" {
-		log.Warn("passphrase is readable by others", "detail", warning)
-	}
-	if d.vault, err = vault.Open(d.dir.Vault(), sealer); err != nil {
-		return nil, advise(err, "give the one of init, or of the last passphrase change")
-	}
-	if detail := d.vault.Recovered(); detail != "" {
-		log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
 	}
 	if d.journal, err = journal.Open(d.dir.Journal(), d.vault.DeriveKey(journalKeyLabel)); err != nil {
 		return nil, err
@@ -170,6 +162,26 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
+}
+
+// openVault opens the vault by the passphrase or the platform that it is sealed by.
+func (f serveFlags) openVault(ctx context.Context, d *daemon, stdin io.Reader, stderr io.Writer) (*vault.Vault, error) {
+	sealer, warning, err := f.seal.existing(ctx, d.platform, f.dataDir, d.dir.Settings, stdin, stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer sealer.forget()
+	if warning != "" {
+		d.log.Warn("passphrase is readable by others", "detail", warning)
+	}
+	v, err := vault.Open(d.dir.Vault(), sealer)
+	if err != nil {
+		return nil, advise(err, "give the one of init, or of the last passphrase change")
+	}
+	if detail := v.Recovered(); detail != "" {
+		d.log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
+	}
+	return v, nil
 }
 
 // guard returns what decides on every block and vote.
@@ -240,7 +252,8 @@ func (d *daemon) end() error {
 		errs = append(errs, d.audit.Close()) // it notes how far the journal is
 	}
 	if d.journal != nil {
-		recorded := errors.Join(d.journal.Err(), d.journal.Close())
+		closed := d.journal.Close()
+		recorded := errors.Join(d.journal.Err(), closed) // of its last change, too
 		errs = append(errs, recorded)
 		if d.horizon != nil {
 			errs = append(errs, d.horizon.close(recorded))
