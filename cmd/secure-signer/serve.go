@@ -120,9 +120,6 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	if err != nil {
 		return nil, err
 	}
-	if err := f.audit.check(); err != nil {
-		return nil, err
-	}
 	if d.access, err = f.access.open(f.httpHost, f.metricsHost, f.management.host); err != nil {
 		return nil, err
 	}
