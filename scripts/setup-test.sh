@@ -30,6 +30,7 @@ need gcc gcc libc6-dev
 need make make
 need git git
 need npm npm
+need curl curl
 need strace strace
 need chromium chromium
 need swtpm swtpm
