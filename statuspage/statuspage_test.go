@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,6 +349,36 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	if p50, _ := statuspage.Quantiles(&a, time.Now().Add(-3*time.Hour)); p50 != 0 {
 		t.Errorf("what is yet to come counts: %v", p50)
 	}
+}
+
+func TestManyObserveAtOnceAndNothingIsLost(t *testing.T) {
+	s := serve(well(1))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 500 {
+				s.activity.Observe(eth2.KindBlock, "", time.Millisecond)
+				s.activity.Observe(eth2.KindBlock, signer.ReasonDoubleBlock, time.Millisecond)
+			}
+		})
+	}
+	all.Go(func() {
+		for range 20 {
+			s.get(t, "/")
+		}
+	})
+	all.Wait()
+	mustShow(t, s.get(t, "/"), "Signed 4000", "Refused 4000", "double_block 4000")
+}
+
+// What each decision costs that is shown here.
+func BenchmarkObserve(b *testing.B) {
+	var a statuspage.Activity
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			a.Observe(eth2.KindAttestation, "", 700*time.Microsecond)
+		}
+	})
 }
 
 func BenchmarkPage(b *testing.B) {

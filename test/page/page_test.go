@@ -5,10 +5,12 @@ package page_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +124,25 @@ func TestNobodyElseIsShownThePage(t *testing.T) {
 	defer answer.Body.Close()
 	if answer.StatusCode != 403 {
 		t.Errorf("under another name: %s", answer.Status)
+	}
+}
+
+// A port that is taken stops the start, and says by which flags it need not.
+func TestThePageCanBeLeftOut(t *testing.T) {
+	t.Parallel()
+	f := daemon.Init(t, daemon.Network{Name: "mainnet"})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	if code, _, stderr := daemon.Run(t, f.ServeArgs("--management-listen-port", port)...); code != 1 || !strings.Contains(stderr, "--management-listen-port") {
+		t.Errorf("on a port that is taken: exit %d\n%s", code, stderr)
+	}
+	d := daemon.Serve(t, f, "--management-listen-port", port, "--management-listen-host", "off")
+	if !strings.Contains(d.Out(), "page      off") {
+		t.Errorf("a page that is off is not said to be:\n%s", d.Out())
 	}
 }
 
