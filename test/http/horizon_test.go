@@ -267,7 +267,7 @@ func TestAFolderNeverStartsWithoutItsHorizon(t *testing.T) {
 			text = strings.NewReplacer("format_version: 2", "format_version: 1", "oldest_release: 0.2.0", "oldest_release: 0.1.0").Replace(text)
 			write(t, filepath.Join(f.Path, "config.yaml"), []byte(text))
 		}, "names no horizon"},
-		"its secret is gone": {func(t *testing.T, f daemon.Folder) { remove(t, filepath.Join(f.Path, "horizon", "secret")) }, "restore BACKUP"},
+		"its secret is gone": {func(t *testing.T, f daemon.Folder) { remove(t, filepath.Join(f.Path, "horizon", "secret")) }, "secure-signer restore FILE"},
 		"its secret is damaged": {func(t *testing.T, f daemon.Folder) {
 			write(t, filepath.Join(f.Path, "horizon", "secret"), []byte("SSHORIZ\n\x01 and what nobody sealed, of some length"))
 		}, "damaged"},
