@@ -2,18 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/secure-signer/secure-signer/admission"
 	"github.com/secure-signer/secure-signer/attestapi"
@@ -21,33 +15,18 @@ import (
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/httpjson"
 	"github.com/secure-signer/secure-signer/internal/telemetry"
-	"github.com/secure-signer/secure-signer/internal/tlsfiles"
 	"github.com/secure-signer/secure-signer/keymanager"
 	"github.com/secure-signer/secure-signer/management"
 	"github.com/secure-signer/secure-signer/web3signer"
 )
 
-// drainTime is how long a stop waits for requests in flight. What was recorded
-// is answered within milliseconds; a slow reader gets no more than this.
-const drainTime = 10 * time.Second
-
 // listen serves until ctx is done or the store fails, then drains.
 func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Signal, stdout io.Writer) error {
-	api, err := bind(f.httpHost, f.httpPort, "http", connectionLimit())
+	at, err := f.bind()
 	if err != nil {
 		return err
 	}
-	defer api.Close()
-	metricsListener, err := bind(f.metricsHost, f.metricsPort, "metrics", maxScrapes)
-	if err != nil {
-		return err
-	}
-	defer metricsListener.Close()
-	page, err := f.management.bind()
-	if err != nil {
-		return err
-	}
-	defer page.Close()
+	defer at.close()
 
 	metrics := d.metrics()
 	d.signer.Guard = metrics.Guard(d.guard)
@@ -60,25 +39,14 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 	if err != nil {
 		return err
 	}
-	d.access.warn(d.log, api.Addr())
-	page.warn(d.log)
+	d.access.warn(d.log, at.api.Addr())
+	at.page.warn(d.log)
 	if err := d.harden(f); err != nil {
 		return err
 	}
 
 	failed := make(chan error, 4)
-	serve := func(l *boundedListener, as net.Listener, h http.Handler) *http.Server {
-		s := server(l, h, d.log)
-		go func() { failed <- s.Serve(as) }()
-		return s
-	}
-	servers := []*http.Server{
-		serve(api, d.access.secure(api, d.log), d.access.guard(d.routes(signing, attestation))),
-		serve(metricsListener, metricsListener, d.access.guardMetrics(metricsRoutes(metrics))),
-	}
-	if page.on() {
-		servers = append(servers, serve(page.boundedListener, page, d.access.guardPage(d.statusPage())))
-	}
+	servers := d.answer(at, d.routes(signing, attestation), metricsRoutes(metrics), failed)
 
 	keeping, stopKeeping := context.WithCancel(ctx)
 	d.horizon.begin(keeping)
@@ -88,7 +56,7 @@ func (f serveFlags) listen(ctx context.Context, d *daemon, hangup <-chan os.Sign
 		if !d.makeReady(keeping, signing, failed) {
 			return
 		}
-		d.announce(stdout, api.Addr(), metricsListener.Addr(), page)
+		d.announce(stdout, at)
 		d.manager.ready()
 		d.generous()
 		reloads.run(keeping, hangup)
@@ -135,33 +103,6 @@ func (d *daemon) wait(ctx context.Context, failed <-chan error) (waiting chan<- 
 	case waiting := <-d.retiring:
 		d.log.Info("stopping for good: another version takes the folder over")
 		return waiting, nil
-	}
-}
-
-func bind(host string, port uint16, which string, connections int) (*boundedListener, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
-	if err != nil {
-		return nil, fmt.Errorf("%w: choose another with --%s-listen-port (the address: --%s-listen-host), or stop what holds it", err, which, which)
-	}
-	return bounded(l, connections), nil
-}
-
-// server bounds what a client can hold: slow headers, slow bodies, slow reads.
-// Connections idle for two minutes and a half outlive the pools of every known
-// client, so that none finds its kept connection closed at a duty.
-func server(l *boundedListener, h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           httpjson.Edge(log, h),
-		ConnState:         l.track,
-		ConnContext:       tlsfiles.Remember,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       150 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-
-		DisableGeneralOptionsHandler: true, // httpjson.Edge answers that, too
 	}
 }
 
@@ -230,23 +171,6 @@ func metricsRoutes(metrics *telemetry.Metrics) http.Handler {
 	return mux
 }
 
-// drain lets what is in flight finish, all servers at once. A client that has
-// not sent or read everything when the time is up is cut off: what was recorded
-// for it can be asked for again, and the stop is no less clean.
-func drain(servers []*http.Server, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	var all sync.WaitGroup
-	for _, s := range servers {
-		all.Go(func() {
-			if err := s.Shutdown(ctx); err != nil {
-				log.Warn("clients that had not finished are cut off", "error", errors.Join(err, s.Close()))
-			}
-		})
-	}
-	all.Wait()
-}
-
 // load brings the vault's keys into service.
 func (d *daemon) load(ctx context.Context) error {
 	report, err := d.custody.Load(ctx)
@@ -261,8 +185,8 @@ func (d *daemon) load(ctx context.Context) error {
 
 // announce tells scripts that it is ready, in one log line, and a person what
 // the signer holds, where, and what to do next.
-func (d *daemon) announce(stdout io.Writer, api, metrics net.Addr, page pageListener) {
-	keys := d.keyring.Len()
+func (d *daemon) announce(stdout io.Writer, at ports) {
+	keys, api := d.keyring.Len(), at.api.Addr()
 	d.log.Info("ready to sign", "keys", keys, "network", d.network.Name, "address", api.String(), "version", cli.Release())
 	next := "point a validator client at it: docs/clients.md has the flags of each"
 	ctl := fmt.Sprintf("%s --data-dir %s%s", signerctl(), d.dir.Path(), d.access.signerctlFlags(api))
@@ -286,7 +210,7 @@ Secure Signer %s
   audit     %s
   next      %s
 
-`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, metrics, page.address(), d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), d.auditBanner(), next)
+`, cli.Release(), d.network.Name, keys, d.vault.Len(), d.dir.Path(), d.access.scheme(), api, at.metrics.Addr(), at.page.address(), d.platform.banner(), d.horizon.banner(), strings.Join(d.keyring.Protections(), ", "), d.hardened.banner(), d.auditBanner(), next)
 }
 
 // signerctl is how to call the operator's tool: as this program was called, if

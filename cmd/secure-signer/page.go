@@ -41,14 +41,6 @@ func (f pageFlags) bind() (pageListener, error) {
 
 func (l pageListener) on() bool { return l.boundedListener != nil }
 
-// Close closes the listener, if there is one.
-func (l pageListener) Close() error {
-	if !l.on() {
-		return nil
-	}
-	return l.boundedListener.Close()
-}
-
 func (l pageListener) address() string {
 	if !l.on() {
 		return noPage
