@@ -35,6 +35,8 @@ need strace strace
 need chromium chromium
 need swtpm swtpm
 need swtpm_setup swtpm-tools
+need promtool prometheus
+need systemd-analyze systemd
 if [ ${#packages[@]} -gt 0 ]; then
 	echo "installing ${packages[*]} from Debian"
 	root=()
