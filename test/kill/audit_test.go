@@ -3,6 +3,7 @@ package kill_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,37 @@ func TestTheAuditLogOutlivesAKill(t *testing.T) {
 	if out, err := signerctl(t, "audit", "verify", filepath.Join(f.Path, "audit"), "--signed-by", key, "--checkpoint", kept); err == nil ||
 		!bytes.Contains(out, []byte("PROBLEM  "+damaged)) || !bytes.Contains(out, []byte("does not continue the checkpoint")) {
 		t.Errorf("the damage is not found: %v\n%s", err, out)
+	}
+}
+
+// TestAnAuditLogThatCannotBeSyncedGoesOnInAnotherFile lets one fsync of the log fail: what
+// was in that file may not be on the disk, so it is written again.
+func TestAnAuditLogThatCannotBeSyncedGoesOnInAnotherFile(t *testing.T) {
+	needStrace(t)
+	all := interop.Keys(1)
+	f := folder(t, all)
+	d := daemon.Serve(t, f, unbound...)
+	key := auditKey(t, d)
+	trace := fault{"fsync", "audit/00000001.log", eio, 1}.inject(t, d, f.Path)
+	const duties = 40
+	first := beyondTheClock()
+	for n := first; n < first+duties; n++ {
+		if answer, err := d.Sign(all[0].Public, vote(n, n+1, 0).body()); err != nil || answer.Status != http.StatusOK {
+			t.Fatalf("got %+v, %v", answer, err)
+		}
+		time.Sleep(50 * time.Millisecond) // over some flushes
+	}
+	if code := d.Stop(); code != 0 || !strings.Contains(d.Log(), "the audit log cannot be written") {
+		t.Errorf("exit %d\n%s", code, d.Log())
+	}
+	if !trace.hit(t) {
+		t.Error("aimed badly: the call did not come")
+	}
+	if out, err := signerctl(t, "audit", "verify", filepath.Join(f.Path, "audit"), "--signed-by", key); err != nil || !bytes.HasPrefix(out, []byte("files    2")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if events := auditEvents(t, f); events["signed"] != duties || events["gap"] != 0 {
+		t.Errorf("got %v, want each of %d duties once", events, duties)
 	}
 }
 

@@ -3,6 +3,7 @@ package kill_test
 import (
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,10 +49,14 @@ func TestADaemonOnAFailingDiskSignsNothingUnsafe(t *testing.T) {
 	}
 }
 
+// withoutAudit is for faults of the store: the calls of the audit log are not those
+// that are aimed at.
+func withoutAudit() []string { return slices.Concat(unbound, []string{"--audit-log", "off"}) }
+
 // strike lets the clients of all keys contend until the fault has ended the
 // daemon, and looks at what the next one makes of what is left.
 func (f fault) strike(t *testing.T, on daemon.Folder, all []interop.Key) {
-	d := daemon.Serve(t, on, unbound...)
+	d := daemon.Serve(t, on, withoutAudit()...)
 	held, err := half(d, duty(all[0], vote(1, 1<<40, 1)))
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func TestAnImportOnAFailingDiskBringsNoKeyWithoutItsHistory(t *testing.T) {
 }
 
 func (f fault) strikeImport(t *testing.T, on daemon.Folder, old, added interop.Key) {
-	d := daemon.Serve(t, on, unbound...)
+	d := daemon.Serve(t, on, withoutAudit()...)
 	w := newWorld([]interop.Key{old, added})
 	w.begin()
 	w.mustSign(t, d, 0, vote(1, 2, 1))
