@@ -83,7 +83,7 @@ type hour struct {
 
 type kindHour struct {
 	Kind            string
-	Recent          float64 // signed a minute, in the five minutes that were over last
+	Recent          int // signed in the last five minutes, this one included
 	Signed, Refused int
 	P50, P99        time.Duration // at most; of what was signed
 }
@@ -93,7 +93,7 @@ type reasonHour struct {
 	Refused int
 }
 
-// recent is over how many minutes a rate is told.
+// recent is how many minutes are told apart from the hour.
 const recent = 5
 
 func (a *Activity) hour(now time.Time) hour {
@@ -116,7 +116,7 @@ func (a *Activity) hour(now time.Time) hour {
 			all[kind].add(c)
 			h.Signed[minutes-1-age] += c.signed
 			h.Refused[minutes-1-age] += c.refused
-			if age >= 1 && age <= recent {
+			if age < recent {
 				latest[kind] += c.signed
 			}
 		}
@@ -133,7 +133,7 @@ func (a *Activity) hour(now time.Time) hour {
 			continue
 		}
 		h.Kinds = append(h.Kinds, kindHour{
-			Kind: nameOf(eth2.Kind(kind)), Recent: float64(latest[kind]) / recent, Signed: c.signed, Refused: c.refused,
+			Kind: nameOf(eth2.Kind(kind)), Recent: latest[kind], Signed: c.signed, Refused: c.refused,
 			P50: c.times.quantile(c.signed, 50), P99: c.times.quantile(c.signed, 99),
 		})
 	}

@@ -313,7 +313,7 @@ func TestTheLastHourIsShownAndForgotten(t *testing.T) {
 		page := s.get(t, "/")
 		mustShow(t, page,
 			"Signed 1000, at most 100 a minute", "Refused 11, at most 1 a minute",
-			"attestation 100.0 1000 0 1.0 ms 81.9 ms", "block v2 0.0 0 10 – –", "not understood 0.0 0 1 – –",
+			"attestation 400 1000 0 1.0 ms 81.9 ms", "block v2 0 0 10 – –", "not understood 0 0 1 – –",
 			"double_block 10 malformed_request 1",
 		)
 		if bars := strings.Count(page, "<rect"); bars != 10+11 {
@@ -321,11 +321,11 @@ func TestTheLastHourIsShownAndForgotten(t *testing.T) {
 		}
 
 		time.Sleep(54 * time.Minute)
-		mustShow(t, s.get(t, "/"), "Signed 500, at most 100 a minute", "attestation 0.0 500 0", "double_block 5")
+		mustShow(t, s.get(t, "/"), "Signed 500, at most 100 a minute", "attestation 0 500 0", "double_block 5")
 		time.Sleep(5 * time.Minute)
 		mustShow(t, s.get(t, "/"), "Signed 0", "Refused 1,")
 		s.activity.Observe(eth2.KindAttestation, "", 3*time.Second)
-		mustShow(t, s.get(t, "/"), "attestation 0.0 1 0 3.1 s 3.1 s")
+		mustShow(t, s.get(t, "/"), "attestation 1 1 0 3.1 s 3.1 s")
 	})
 }
 

@@ -135,7 +135,6 @@ var functions = template.FuncMap{
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	},
 	"words": func(kind string) string { return strings.ReplaceAll(strings.ToLower(kind), "_", " ") },
-	"rate":  func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
 }
 
 // bytesOf writes a size as people say it.

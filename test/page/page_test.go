@@ -69,9 +69,14 @@ func serve(t *testing.T) (keys []interop.Key, url string) {
 
 func TestTheOperatorsPage(t *testing.T) {
 	t.Parallel()
-	b := open(t)
 	keys, url := serve(t)
-	key := keys[7].Hex()
+	t.Run("in a browser", func(t *testing.T) { look(t, url, keys[7].Hex()) })
+	t.Run("under a name that it was not told", func(t *testing.T) { askAs(t, url, "attacker.example") })
+}
+
+// look goes through the page as an operator does, who looks for key.
+func look(t *testing.T, url, key string) {
+	b := open(t)
 
 	b.do(desk())
 	b.follow(chromedp.Navigate(url))
@@ -107,23 +112,21 @@ func TestTheOperatorsPage(t *testing.T) {
 	b.mustNotComplain()
 }
 
-// TestNobodyElseIsShownThePage: to a browser whose web page has its own name
-// resolve to the signer, the Host header is all that differs.
-func TestNobodyElseIsShownThePage(t *testing.T) {
-	t.Parallel()
-	_, url := serve(t)
+// askAs asks as a browser does whose web page has its own name resolve to the
+// signer: the Host header is all that differs.
+func askAs(t *testing.T, url, host string) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Host = "attacker.example"
+	r.Host = host
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != 403 {
-		t.Errorf("under another name: %s", answer.Status)
+		t.Errorf("asked as %s: %s", host, answer.Status)
 	}
 }
 
