@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,10 +10,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
+	"net"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -20,20 +19,16 @@ import (
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/devfile"
 	"github.com/secure-signer/secure-signer/internal/durable"
-	"github.com/secure-signer/secure-signer/internal/tlsfiles"
 	"github.com/secure-signer/secure-signer/tee/peer"
 )
 
 // keeperFlags are those of keep-keys.
 type keeperFlags struct {
+	companionFlags
 	secretFile string
 	create     bool
 	policy     string
 	url        string
-	host       string
-	port       uint16
-	tls        tlsfiles.Config
-	log        logFlags
 }
 
 func keepKeysCommand() *cobra.Command {
@@ -61,11 +56,7 @@ their vaults. Keep a copy of the secret: without it no vault opens any more.
 	flags.BoolVar(&f.create, "create", false, "make the file of the secret; never over one that is there")
 	flags.StringVar(&f.policy, "policy", "", "`file` with the policy that says who gets a key, in JSON; see signerctl attest policy")
 	flags.StringVar(&f.url, "url", "", "`address` under which signers reach it, such as https://keeper.example:9100, to be printed; else the one that it listens at")
-	flags.StringVar(&f.host, "http-listen-host", "127.0.0.1", "`address` to listen at; 0.0.0.0 for all of this machine")
-	flags.Uint16Var(&f.port, "http-listen-port", 9100, "its `port`; 0 takes a free one")
-	flags.StringVar(&f.tls.CertFile, "tls-cert-file", "", "PEM `file` with a certificate: the keeper then speaks HTTPS only. Every answer is sealed and signed anyway")
-	flags.StringVar(&f.tls.KeyFile, "tls-key-file", "", "PEM `file` with its private key")
-	f.log.define(flags)
+	f.define(flags, 9100, "keeper", "Every answer is sealed and signed anyway")
 	return cmd
 }
 
@@ -73,27 +64,16 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 	if f.secretFile == "" || f.policy == "" {
 		return fmt.Errorf("%w: keep-keys needs --secret-file and --policy", cli.ErrUsage)
 	}
-	log, err := f.log.logger(stderr)
+	c, err := f.open(stderr)
 	if err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP) // from now on: unheeded, it ends the process
-	defer signal.Stop(hangup)
-	a := &access{}
-	if a.tls, err = (accessFlags{tls: f.tls}).openTLS(); err != nil {
-		return err
-	}
-	a.warnTLS(log)
+	defer c.close()
 	config, err := f.judge()
 	if err != nil {
 		return err
 	}
-	config.Log = log
-	hardened, err := beginHardening(hardenBestEffort) // before the secret is read
-	if err != nil {
-		return err
-	}
+	config.Log = c.log
 	secret, err := f.secret()
 	if err != nil {
 		return err
@@ -103,31 +83,16 @@ func (f keeperFlags) serve(ctx context.Context, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	l, err := bind(f.host, f.port, "http", connectionLimit())
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	manager := notifyManager(log, func() string { return "keeps the keys of other signers" })
-	hardened.seclude(log)
-	s := server(l, keeper.Handler(), log)
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(a.secure(l, log)) }()
-
-	at := peer.Address{URL: f.url, Key: keeper.PublicKey()}
-	if at.URL == "" {
-		at.URL = a.scheme() + "://" + l.Addr().String()
-	}
-	log.Info("key keeper ready", "address", l.Addr().String(), "programs", len(config.Policy.Accept), "version", cli.Release())
-	fmt.Fprintf(stdout, `Key keeper at %s://%s
+	return c.serve(ctx, keeper.Handler(), "keeps the keys of other signers", func(at net.Addr) {
+		programs := len(config.Policy.Accept)
+		named := peer.Address{URL: cmp.Or(f.url, c.url(at)), Key: keeper.PublicKey()}
+		c.log.Info("key keeper ready", "address", at.String(), "programs", programs, "version", cli.Release())
+		fmt.Fprintf(stdout, `Key keeper at %s
   policy  %s, which accepts programs: %d
   secret  %s: keep a copy; without it no vault that depends on it opens any more
   next    make a signer's folder with: secure-signer init --data-dir D --network NETWORK --platform PLATFORM --key-keeper %s
-`, a.scheme(), l.Addr(), f.policy, len(config.Policy.Accept), f.secretFile, at)
-	manager.ready()
-	defer drain([]*http.Server{s}, log)
-	defer manager.stopping()
-	return a.whileServing(ctx, log, hangup, failed, nil, nil)
+`, c.url(at), f.policy, programs, f.secretFile, named)
+	})
 }
 
 // judge reads by what the keeper decides, before a secret is read or made. Releases

@@ -11,19 +11,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
-	"net/http"
+	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secure-signer/secure-signer/internal/cli"
 	"github.com/secure-signer/secure-signer/internal/durable"
-	"github.com/secure-signer/secure-signer/internal/tlsfiles"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/rollback/witness"
@@ -207,11 +203,8 @@ func witnessEnrolCommand() *cobra.Command {
 
 // witnessFlags are those of witness serve.
 type witnessFlags struct {
+	companionFlags
 	dataDir string
-	host    string
-	port    uint16
-	tls     tlsfiles.Config
-	log     logFlags
 }
 
 func witnessServeCommand() *cobra.Command {
@@ -226,11 +219,7 @@ func witnessServeCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "`folder` made by witness init")
-	flags.StringVar(&f.host, "http-listen-host", "127.0.0.1", "`address` to listen at; 0.0.0.0 for all of this machine")
-	flags.Uint16Var(&f.port, "http-listen-port", 9200, "its `port`; 0 takes a free one")
-	flags.StringVar(&f.tls.CertFile, "tls-cert-file", "", "PEM `file` with a certificate: the witness then speaks HTTPS only. Every answer is signed anyway")
-	flags.StringVar(&f.tls.KeyFile, "tls-key-file", "", "PEM `file` with its private key")
-	f.log.define(flags)
+	f.define(flags, 9200, "witness", "Every answer is signed anyway")
 	return cmd
 }
 
@@ -238,22 +227,11 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 	if f.dataDir == "" {
 		return fmt.Errorf("%w: witness serve needs --data-dir; make one with: secure-signer witness init", cli.ErrUsage)
 	}
-	log, err := f.log.logger(stderr)
+	c, err := f.open(stderr)
 	if err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP) // from now on: unheeded, it ends the process
-	defer signal.Stop(hangup)
-	a := &access{}
-	if a.tls, err = (accessFlags{tls: f.tls}).openTLS(); err != nil {
-		return err
-	}
-	a.warnTLS(log)
-	hardened, err := beginHardening(hardenBestEffort) // before the key is read
-	if err != nil {
-		return err
-	}
+	defer c.close()
 	key, j, err := witnessDir(f.dataDir).open()
 	if err != nil {
 		return err
@@ -261,7 +239,7 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 	defer func() { err = errors.Join(err, j.Close()) }()
 	if j.Unsettled() {
 		// What was lost was never answered with: witness.Server writes everything twice.
-		log.Warn("the last record is torn, as after a power cut: no promise was in it")
+		c.log.Warn("the last record is torn, as after a power cut: no promise was in it")
 		if err := j.Settle(ctx); err != nil {
 			return err
 		}
@@ -270,24 +248,12 @@ func (f witnessFlags) serve(ctx context.Context, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	l, err := bind(f.host, f.port, "http", connectionLimit())
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	manager := notifyManager(log, func() string { return fmt.Sprintf("a witness of %d signers", len(signers)) })
-	hardened.seclude(log)
-	handler := &witness.Server{Key: key, Store: j, Log: log}
-	s := server(l, handler.Handler(), log)
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(a.secure(l, log)) }()
-
-	log.Info("witness ready", "address", l.Addr().String(), "key", fmt.Sprintf("%x", key.Public()), "signers", len(signers), "version", cli.Release())
-	fmt.Fprintf(stdout, "Witness at %s://%s; signers: %d%s\n", a.scheme(), l.Addr(), len(signers), f.next(len(signers)))
-	manager.ready()
-	defer drain([]*http.Server{s}, log)
-	defer manager.stopping()
-	return a.whileServing(ctx, log, hangup, failed, j.Failed(), j.Err)
+	c.store = j
+	handler := &witness.Server{Key: key, Store: j, Log: c.log}
+	return c.serve(ctx, handler.Handler(), fmt.Sprintf("a witness of %d signers", len(signers)), func(at net.Addr) {
+		c.log.Info("witness ready", "address", at.String(), "key", fmt.Sprintf("%x", key.Public()), "signers", len(signers), "version", cli.Release())
+		fmt.Fprintf(stdout, "Witness at %s; signers: %d%s\n", c.url(at), len(signers), f.next(len(signers)))
+	})
 }
 
 // next is what to do about a witness that has no signer.
@@ -296,31 +262,4 @@ func (f witnessFlags) next(signers int) string {
 		return ""
 	}
 	return fmt.Sprintf("\nNobody is enrolled: stop it, then: secure-signer witness enrol --data-dir %s --signer 0x…", f.dataDir)
-}
-
-// whileServing returns when a server has to stop, and why: broken is the channel of
-// its store, if it has one. A hang-up reads the certificate again and nothing else,
-// which it says: whoever has struck a program off a policy must not believe it done.
-func (a *access) whileServing(ctx context.Context, log *slog.Logger, hangup <-chan os.Signal, failed <-chan error, broken <-chan struct{}, why func() error) error {
-	for {
-		select {
-		case <-ctx.Done():
-			log.Info("stopping: finishing what is in flight")
-			return nil
-		case err := <-failed:
-			return err
-		case <-broken:
-			return fmt.Errorf("the store failed and a restart is needed: %w", why())
-		case <-hangup:
-			if a.tls == nil {
-				log.Warn("nothing was read again: for other settings restart")
-				continue
-			}
-			if err := a.tls.Reload(); err != nil {
-				log.Error("the certificate stays as it was", "error", err)
-				continue
-			}
-			log.Info("the certificate was read again: for other settings restart", "expires", a.tls.Expires())
-		}
-	}
 }

@@ -59,12 +59,13 @@ func TestAReleasedWitnessOpens(t *testing.T) {
 // policy must not believe that it gets no key any more.
 func TestAHangUpThatReadsNothingSaysSo(t *testing.T) {
 	var log bytes.Buffer
-	hangup, failed := make(chan os.Signal), make(chan error)
+	c := companion{log: slog.New(slog.NewTextHandler(&log, nil)), hangup: make(chan os.Signal)}
+	failed := make(chan error)
 	go func() {
-		hangup <- syscall.SIGHUP
+		c.hangup <- syscall.SIGHUP
 		failed <- http.ErrServerClosed
 	}()
-	if err := (&access{}).whileServing(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), hangup, failed, nil, nil); !errors.Is(err, http.ErrServerClosed) {
+	if err := c.wait(t.Context(), failed); !errors.Is(err, http.ErrServerClosed) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "nothing was read again: for other settings restart") {
