@@ -37,9 +37,9 @@ const (
 
 var horizonMistakes = []mistake{
 	inGuard("votes are recorded without asking the horizon",
-		"g.owned.Attest(", "everyEpoch{}.Attest("),
+		"= owned.Attest(", "= everyEpoch{}.Attest("),
 	inGuard("blocks are recorded without asking the horizon",
-		"g.owned.Propose(", "everyEpoch{}.Propose("),
+		"= owned.Propose(", "= everyEpoch{}.Propose("),
 
 	inRegister("an increment counts although its answer was lost",
 		"if err := x.Increment(ctx); err != nil {\n\t\treturn err\n\t}", "_ = x.Increment(ctx)"),
