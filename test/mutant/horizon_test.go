@@ -37,9 +37,9 @@ const (
 
 var horizonMistakes = []mistake{
 	inGuard("votes are recorded without asking the horizon",
-		"= owned.Attest(", "= everyEpoch{}.Attest("),
+		"g.admitVote(ctx, g.owned, source, target)", "g.admitVote(ctx, everyEpoch{}, source, target)"),
 	inGuard("blocks are recorded without asking the horizon",
-		"= owned.Propose(", "= everyEpoch{}.Propose("),
+		"g.admitBlock(ctx, g.owned, slot)", "g.admitBlock(ctx, everyEpoch{}, slot)"),
 
 	inRegister("an increment counts although its answer was lost",
 		"if err := x.Increment(ctx); err != nil {\n\t\treturn err\n\t}", "_ = x.Increment(ctx)"),
