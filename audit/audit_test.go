@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
@@ -231,20 +230,27 @@ func TestAFullQueueRefusesAndTellsHowManyItRefused(t *testing.T) {
 		}
 	}
 	l.Decided(decision(0))
-	if s := l.Stats(); s.Waiting != 3 || s.Unlogged != 2 {
+	flush(t, l)
+	if s := l.Stats(); s.Waiting != 2 || s.Unlogged != 2 {
 		t.Errorf("got %+v", s)
 	}
-	l.Decided(decision(1))
-	l.Decided(decision(3))
-	closeLog(t, l)
-	all := events(t, dir)
-	if got := names(all); got != "segment signed signed signed unlogged stopped" && got != "segment signed unlogged signed signed stopped" {
-		t.Errorf("got %s", got)
+	if err := l.Reserve(); err != nil {
+		t.Fatalf("a place was given back: %v", err)
 	}
-	for _, e := range all {
-		if e.Event == EventUnlogged && e.Count != 2 {
-			t.Errorf("got %d refused without an entry, want 2", e.Count)
-		}
+	if err := l.Reserve(); !errors.Is(err, ErrFull) {
+		t.Fatalf("got %v, want ErrFull: one place was given back, and no more", err)
+	}
+	for _, i := range []int{1, 3, 4} {
+		l.Decided(decision(i))
+	}
+	closeLog(t, l)
+	counts, refused := map[string]int{}, uint64(0)
+	for _, e := range events(t, dir) {
+		counts[e.Event]++
+		refused += e.Count
+	}
+	if counts[EventSigned] != 4 || counts[EventUnlogged] == 0 || refused != 3 {
+		t.Errorf("got %v and %d refused without an entry, want 4 signed and 3", counts, refused)
 	}
 	if err := l.Reserve(); !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: got %v", err)
@@ -530,72 +536,3 @@ func TestDamageInTheMiddleIsKeptAndAnotherTreeBegun(t *testing.T) {
 type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
-
-// FuzzSegment: nothing that was not signed is told, and no file is a panic.
-func FuzzSegment(f *testing.F) {
-	dir := f.TempDir()
-	c := config(f, dir)
-	batches(f, c, 2, 1)
-	whole := read(f, segmentPath(dir, 1))
-	f.Add(whole)
-	f.Add(whole[:len(whole)-1])
-	f.Add([]byte(magic + `,"origin":"secure-signer-audit/00","number":1,"size":3,"peaks":[]},"event":"segment"}` + "\n"))
-	signed := map[string]bool{}
-	w := walk{text: whole, by: c.Key, entry: func(_ int64, line []byte, _ Entry) { signed[string(line)] = true }}
-	if err := w.run(); err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		w := walk{text: text, by: c.Key, entry: func(_ int64, line []byte, _ Entry) {
-			if !signed[string(line)] {
-				t.Errorf("told without a signature: %s", line)
-			}
-		}}
-		if w.run() == nil && !bytes.HasPrefix(whole, text) {
-			t.Error("what is not the log, nor the beginning of it, was found right")
-		}
-		w.signedBeyond(c.Key)
-	})
-}
-
-// FuzzProof: only what was signed is proved.
-func FuzzProof(f *testing.F) {
-	dir := f.TempDir()
-	c := config(f, dir)
-	batches(f, c, 4)
-	proofs := map[int64][]byte{}
-	for i := range int64(6) {
-		proof, err := Prove(dir, c.Key, i)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(proof)
-		_, proofs[i], _, err = CheckProof(proof, c.Key)
-		if err != nil {
-			f.Fatal(err)
-		}
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, line, index, err := CheckProof(text, c.Key); err == nil && !bytes.Equal(line, proofs[index]) {
-			t.Errorf("entry %d is proved to be %s", index, line)
-		}
-	})
-}
-
-// BenchmarkDecided is what a decision costs the path that signs, and the writer.
-func BenchmarkDecided(b *testing.B) {
-	c := config(b, b.TempDir())
-	c.Every = time.Second
-	l := open(b, c)
-	d := decision(1)
-	for b.Loop() {
-		for errors.Is(l.Reserve(), ErrFull) {
-			time.Sleep(time.Millisecond) // as a client would: the disk sets the pace
-		}
-		l.Decided(d)
-	}
-	b.StopTimer()
-	closeLog(b, l)
-}
-
-var _ note.Signer = (*Key)(nil)
