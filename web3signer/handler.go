@@ -4,9 +4,9 @@
 // It guarantees that a body is decoded strictly and once, into a message whose
 // signing root is computed here and never taken from the sender; that every
 // request is answered with the status of one table and, if refused, a reason
-// of a closed list; that each decision leaves one line in the log before
-// it is answered; and that nothing is decided for which the auditor has no place. Memory that large bodies may hold is bounded, whoever sends
-// them. No request makes it panic.
+// of a closed list; that nothing is decided for which the auditor has no place,
+// and each decision leaves one line in the log before it is answered. Memory that
+// large bodies may hold is bounded, whoever sends them. No request makes it panic.
 //
 // When more is asked of it than the signer can do, requests wait for their turn
 // in the order of package admission once they are decoded: before that nobody
