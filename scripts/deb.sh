@@ -33,8 +33,7 @@ done
 
 mkdir "$stage/doc"
 cp README.md CHANGELOG.md packaging/deb/copyright "$stage/doc"
-cp -r docs "$stage/doc"
-[ ! -d packaging/prometheus ] || cp -r packaging/prometheus packaging/grafana "$stage/doc"
+cp -r docs packaging/prometheus packaging/grafana "$stage/doc"
 maintainer=$(sed -n 's/^maintainer: //p' packaging/deb/nfpm.yaml)
 printf 'secure-signer (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
 	"$DEB_VERSION" "$maintainer" "$(LC_ALL=C date -uRd "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$stage/doc/changelog.gz"

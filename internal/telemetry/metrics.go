@@ -89,7 +89,17 @@ func New(release string, state State) *Metrics {
 	if state.Audit != nil {
 		m.registry.MustRegister(auditCollector{state.Audit})
 	}
+	m.beginConflicts()
 	return m
+}
+
+// beginConflicts shows the refusals of slashable messages before there are any: to
+// Prometheus a counter that begins at 1 has not increased, and the first is the one
+// that must not be missed.
+func (m *Metrics) beginConflicts() {
+	m.refusals.WithLabelValues(eth2.KindBlock.String(), string(signer.ReasonDoubleBlock))
+	m.refusals.WithLabelValues(eth2.KindAttestation.String(), string(signer.ReasonDoubleVote))
+	m.refusals.WithLabelValues(eth2.KindAttestation.String(), string(signer.ReasonSurroundVote))
 }
 
 // truth is 1 or 0.
