@@ -118,8 +118,8 @@ var mistakes = []mistake{
 		New:  "type Guard struct {\n\theld Floors\n",
 	}, {
 		File: "slashing/guard.go",
-		Old:  "\t\treturn rule(s)\n",
-		New:  "\t\treturn rule(s.Raise(g.held))\n",
+		Old:  "rule(s, version != noRecord)",
+		New:  "rule(s.Raise(g.held), version != noRecord)",
 	}, {
 		File: "slashing/enroll.go",
 		Old:  "\tvar keys []bls.PublicKey\n",
