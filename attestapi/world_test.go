@@ -10,11 +10,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,11 +19,11 @@ import (
 	"github.com/secure-signer/secure-signer/attest/dev"
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
+	"github.com/secure-signer/secure-signer/custody/custodytest"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
 	"github.com/secure-signer/secure-signer/slashing"
-	"github.com/secure-signer/secure-signer/vault"
 )
 
 // epochNow is where the clock of a world stands.
@@ -67,7 +64,7 @@ func newWorld(t testing.TB, changes ...func(*Config)) *world {
 		TLSKey:   func(*http.Request) []byte { return w.server.Certificate().RawSubjectPublicKeyInfo },
 		Settings: Settings{Horizon: Keeper{Kind: NoKeeper}, Sealing: Keeper{Kind: NoKeeper}, NewKeyFloor: "clock", MaxFutureEpochs: "2", KeyExport: KeyExportNone, Hardening: "require"},
 		Network:  network,
-		Custody:  &custody.Custodian{Vault: &memoryVault{held: map[bls.PublicKey]bool{}}, Keyring: keyring, Guard: guard},
+		Custody:  &custody.Custodian{Vault: &custodytest.Vault{}, Keyring: keyring, Guard: guard},
 		Guard:    guard,
 		Keys:     keyring,
 		Log:      slog.New(slog.DiscardHandler),
@@ -212,37 +209,6 @@ func newKey(t testing.TB) *bls.SecretKey {
 		t.Fatal(err)
 	}
 	return sk
-}
-
-// A memoryVault knows which keys it holds, and forgets their secrets.
-type memoryVault struct {
-	mu   sync.Mutex // guards held
-	held map[bls.PublicKey]bool
-}
-
-func (v *memoryVault) List() []bls.PublicKey {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Collect(maps.Keys(v.held))
-}
-
-func (v *memoryVault) Keys(func(bls.PublicKey, *bls.SecretKey) bool) error { return nil }
-
-func (v *memoryVault) Add(_ context.Context, _ *bls.SecretKey, pub bls.PublicKey) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.held[pub] {
-		return vault.ErrExists
-	}
-	v.held[pub] = true
-	return nil
-}
-
-func (v *memoryVault) Delete(_ context.Context, pub bls.PublicKey) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.held, pub)
-	return nil
 }
 
 // A faultyStore does not make durable what it is asked for next, so many times.

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -26,11 +25,11 @@ import (
 
 	"github.com/secure-signer/secure-signer/bls"
 	"github.com/secure-signer/secure-signer/custody"
+	"github.com/secure-signer/secure-signer/custody/custodytest"
 	"github.com/secure-signer/secure-signer/eth2"
 	"github.com/secure-signer/secure-signer/record"
 	"github.com/secure-signer/secure-signer/record/memory"
 	"github.com/secure-signer/secure-signer/slashing"
-	"github.com/secure-signer/secure-signer/vault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +41,7 @@ type testSigner struct {
 	http    http.Handler
 	guard   *slashing.Guard
 	store   *faultyStore
-	vault   *memoryVault
+	vault   *custodytest.Vault
 	keyring *bls.Keyring
 }
 
@@ -72,7 +71,7 @@ func unloadedSigner(t testing.TB) *testSigner {
 	})
 	s := &testSigner{
 		keyring: keyring,
-		vault:   &memoryVault{held: make(map[bls.PublicKey]bool)},
+		vault:   &custodytest.Vault{},
 		store:   &faultyStore{Store: memory.New(), broken: make(map[bls.PublicKey]bool)},
 	}
 	network := hoodi(t)
@@ -93,40 +92,6 @@ func hoodi(t testing.TB) *eth2.Network {
 		t.Fatal("no network hoodi")
 	}
 	return n
-}
-
-// A memoryVault knows which keys it holds, and forgets their secrets.
-type memoryVault struct {
-	mu   sync.Mutex // guards held
-	held map[bls.PublicKey]bool
-}
-
-func (v *memoryVault) List() []bls.PublicKey {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Collect(maps.Keys(v.held))
-}
-
-func (v *memoryVault) Keys(func(bls.PublicKey, *bls.SecretKey) bool) error { return nil }
-
-func (v *memoryVault) Add(_ context.Context, _ *bls.SecretKey, pub bls.PublicKey) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.held[pub] {
-		return vault.ErrExists
-	}
-	v.held[pub] = true
-	return nil
-}
-
-func (v *memoryVault) Delete(_ context.Context, pub bls.PublicKey) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.held[pub] {
-		return vault.ErrNotFound
-	}
-	delete(v.held, pub)
-	return nil
 }
 
 // A faultyStore fails for the records of some keys, or altogether.

@@ -93,6 +93,9 @@ var table = map[string]rule{
 	"custody":   {ours: []string{"bls", "slashing", "vault"}},
 	"audit":     {ours: []string{"eth2", "signer", "internal/durable"}, outside: []string{xMod}},
 
+	// The service's helper for tests.
+	"custody/custodytest": {ours: []string{"bls", "vault"}},
+
 	// Edges.
 	"handover":   {ours: []string{"attest", "internal/httpjson"}, outside: []string{goJSON}},
 	"attestapi":  {ours: []string{"attest", "bls", "deposit", "eth2", "slashing", "custody", "internal/httpjson"}, outside: []string{goJSON}},
