@@ -29,14 +29,19 @@ func (f *pageFlags) define(flags *pflag.FlagSet) {
 }
 
 // A pageListener is that of the status page, if there is one.
-type pageListener struct{ *boundedListener }
+type pageListener struct {
+	*boundedListener
+	err error // why there is none that should be
+}
 
-func (f pageFlags) bind() (pageListener, error) {
+// bind takes the page's port. Where it cannot, as beside a second signer on one
+// machine, duties go on without the page.
+func (f pageFlags) bind() pageListener {
 	if f.host == noPage {
-		return pageListener{}, nil
+		return pageListener{}
 	}
 	l, err := bind(f.host, f.port, "management", maxViewers)
-	return pageListener{l}, err
+	return pageListener{l, err}
 }
 
 func (l pageListener) on() bool { return l.boundedListener != nil }
@@ -49,6 +54,9 @@ func (l pageListener) address() string {
 }
 
 func (l pageListener) warn(log *slog.Logger) {
+	if l.err != nil {
+		log.Warn("there is no status page; signing goes on", "error", l.err)
+	}
 	if !l.on() {
 		return
 	}

@@ -25,7 +25,7 @@ type ports struct {
 	page         pageListener
 }
 
-// bind takes all ports, or none.
+// bind takes the ports that duties need, or none, and that of the page if it is free.
 func (f serveFlags) bind() (_ ports, err error) {
 	var p ports
 	defer func() {
@@ -39,8 +39,8 @@ func (f serveFlags) bind() (_ ports, err error) {
 	if p.metrics, err = bind(f.metricsHost, f.metricsPort, "metrics", maxScrapes); err != nil {
 		return p, err
 	}
-	p.page, err = f.management.bind()
-	return p, err
+	p.page = f.management.bind()
+	return p, nil
 }
 
 func (p ports) close() {
