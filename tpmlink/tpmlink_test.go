@@ -6,18 +6,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/secure-signer/secure-signer/internal/pty"
 	"github.com/secure-signer/secure-signer/tpmlink"
 	"github.com/secure-signer/secure-signer/tpmlink/tpmtest"
 )
@@ -81,17 +79,8 @@ func TestALink(t *testing.T) {
 // testOverDevice: a terminal stands for the TPM's device. Like it, it is opened for
 // calls that block, by its path.
 func testOverDevice(t *testing.T, m *tpmtest.TPM) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	defer master.Close()
-	fd := int(master.Fd())
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err := errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := term.MakeRaw(fd); err != nil {
+	master, device := pty.Open(t)
+	if _, err := term.MakeRaw(int(master.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	commands, hang := 0, make(chan struct{})
@@ -114,7 +103,7 @@ func testOverDevice(t *testing.T, m *tpmtest.TPM) {
 			}
 		}
 	}()
-	link := dial(t, filepath.Join("/dev/pts", strconv.Itoa(number)))
+	link := dial(t, device.Name())
 	if err := link.Do(t.Context(), random); err != nil {
 		t.Fatal(err)
 	}

@@ -7,35 +7,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
-	"unsafe"
 
+	"github.com/secure-signer/secure-signer/internal/pty"
 	"github.com/secure-signer/secure-signer/mnemonic"
 )
-
-// openTerminal returns both ends of a pseudo-terminal: where an operator types
-// and reads, and what the program has for its input and errors.
-func openTerminal(t *testing.T) (operator, program *os.File) {
-	t.Helper()
-	operator, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	t.Cleanup(func() { operator.Close() })
-	var number, unlocked int32
-	for request, arg := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlocked} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, operator.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
-			t.Fatal(errno)
-		}
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	return operator, program
-}
 
 // An operator reads what a terminal shows.
 type operator struct {
@@ -81,7 +57,7 @@ func TestNewWordsAreShownOnATerminalAndBringTheirKeyIntoService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.stop()
-	terminal, program := openTerminal(t)
+	terminal, program := pty.Open(t)
 	o := &operator{terminal: terminal}
 	var stdout bytes.Buffer
 	exit := make(chan int, 1)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -12,30 +11,9 @@ import (
 	"testing"
 	"time"
 	"unsafe"
-)
 
-// openTerminal returns both ends of a pseudo-terminal: where an operator types
-// and reads, and what the program has for its standard input.
-func openTerminal(t *testing.T) (operator, program *os.File) {
-	t.Helper()
-	operator, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	t.Cleanup(func() { operator.Close() })
-	var number, unlocked int32
-	for request, arg := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlocked} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, operator.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
-			t.Fatal(errno)
-		}
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	return operator, program
-}
+	"github.com/secure-signer/secure-signer/internal/pty"
+)
 
 func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 	tests := []struct {
@@ -50,7 +28,7 @@ func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			operator, program := openTerminal(t)
+			operator, program := pty.Open(t)
 			var stderr bytes.Buffer
 			done := make(chan struct{})
 			var got []byte
@@ -85,7 +63,7 @@ func TestPassphraseIsAskedForOnATerminalWithoutEcho(t *testing.T) {
 
 // TestAnInterruptEndsTheAsking: a prompt once swallowed every ^C and SIGTERM.
 func TestAnInterruptEndsTheAsking(t *testing.T) {
-	operator, program := openTerminal(t)
+	operator, program := pty.Open(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
