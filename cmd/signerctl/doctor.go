@@ -132,10 +132,3 @@ func (c *tool) printDiagnosis(findings []finding) error {
 	}
 	return errors.New("found: " + plural(counts[levelError], "error") + ", " + plural(counts[levelWarning], "warning"))
 }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

@@ -110,9 +110,11 @@ func (p *progress) end() {
 }
 
 // count is "1 key", "2 keys".
-func count(n int) string {
+func count(n int) string { return plural(n, "key") }
+
+func plural(n int, noun string) string {
 	if n == 1 {
-		return "1 key"
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d keys", n)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
