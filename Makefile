@@ -9,7 +9,7 @@
 # build, so that the build cache serves them all.
 export CGO_CFLAGS := -O2 -D__BLST_PORTABLE__
 
-.PHONY: help run build release deb sgx vm nitro test test-long devnet lint fuzz soak bench clean
+.PHONY: help run build release deb image sgx vm nitro test test-long devnet lint fuzz soak bench clean
 
 help: ## say what there is
 	@sed -n -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p; s/^# ([A-Z]+=\S+) +(.*)/  \1\t\2/p' Makefile | expand -t 20
@@ -25,6 +25,9 @@ release: ## build both programs into dist/ as they are released: static, the sam
 
 deb: ## the Debian package of both, in dist/
 	@scripts/deb.sh dist
+
+image: ## a container image FROM scratch, secure-signer:latest
+	@scripts/image.sh secure-signer:latest
 
 sgx: ## an SGX enclave in dist/sgx, where Gramine is installed: ETC=folder KEY=file (docs/hardware.md)
 	@hardware/sgx/build.sh "$(or $(ETC),hardware/example)" "$(or $(KEY),enclave-key.pem)" dist/sgx
