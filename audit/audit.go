@@ -253,6 +253,13 @@ func (l *Log) Decided(d signer.Decision) {
 	}
 }
 
+// Full tells whether no place is left, just now.
+func (l *Log) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken >= l.cfg.Places
+}
+
 // Stats returns figures for operators.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()

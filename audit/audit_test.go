@@ -229,8 +229,14 @@ func TestAFullQueueRefusesAndTellsHowManyItRefused(t *testing.T) {
 			t.Fatalf("got %v, want ErrFull: places that were promised are taken", err)
 		}
 	}
+	if !l.Full() {
+		t.Error("no place is left, and it is not full")
+	}
 	l.Decided(decision(0))
 	flush(t, l)
+	if l.Full() {
+		t.Error("a place was given back, and it is full")
+	}
 	if s := l.Stats(); s.Waiting != 2 || s.Unlogged != 2 {
 		t.Errorf("got %+v", s)
 	}

@@ -14,16 +14,19 @@ func (l *Log) write() {
 	defer close(l.done)
 	tick := time.NewTicker(l.cfg.Every)
 	defer tick.Stop()
+	wake := l.wake
 	for {
 		select {
 		case <-tick.C:
-		case <-l.wake:
+		case <-wake:
 		case <-l.stop:
 			l.closeErr = l.finish()
 			return
 		}
+		wake = l.wake
 		if err := l.flush(nil); err != nil {
 			l.failed(err)
+			wake = nil // a disk that fails is asked again in its time, however much is queued
 		}
 	}
 }

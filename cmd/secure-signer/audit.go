@@ -13,6 +13,7 @@ import (
 	"github.com/secure-signer/secure-signer/record/journal"
 	"github.com/secure-signer/secure-signer/signer"
 	"github.com/secure-signer/secure-signer/vault"
+	"github.com/secure-signer/secure-signer/web3signer"
 )
 
 // auditKeyLabel separates the seed of the audit log's key from whatever else is
@@ -65,6 +66,15 @@ func (d *daemon) auditor() signer.Auditor {
 		return nil // and no interface that holds a nil
 	}
 	return d.audit
+}
+
+// needed is what /healthcheck is DOWN without: the horizon, and a place in the audit log.
+func (d *daemon) needed() []web3signer.Check {
+	checks := d.horizon.needed()
+	if d.audit != nil && d.audit.Full() {
+		checks = append(checks, web3signer.Check{ID: "audit-check/full", Up: false})
+	}
+	return checks
 }
 
 // auditMetrics are nil where there is no log.

@@ -113,7 +113,7 @@ func (d *daemon) signing(metrics *telemetry.Metrics, reloads *reloader) *web3sig
 		Signer:      d.signer,
 		PublicKeys:  d.keyring.PublicKeys,
 		StoreErr:    d.journal.Err,
-		Needed:      d.horizon.needed,
+		Needed:      d.needed,
 		Further:     d.further,
 		StartReload: reloads.start,
 		LastReload:  reloads.state,
