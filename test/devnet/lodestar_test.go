@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/secure-signer/secure-signer/test/internal/daemon"
 )
 
 // A lodestar is how to run Lodestar 1.5.1, installed by scripts/setup-test.sh.
@@ -173,27 +174,16 @@ lines:
 	return out
 }
 
-// freePort returns a port that nothing listens on just now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // startBeacon runs a beacon node of its own chain: no peers, and nothing that
 // could propose but a validator client.
 func (l lodestar) startBeacon(t *testing.T, name string, c chain) *beacon {
 	t.Helper()
-	port := freePort(t)
+	port := daemon.FreePort(t)
 	engine := startEngine(t)
 	p := l.start(t, name, "dev",
 		"--dataDir", filepath.Join(l.dir, name), "--paramsFile", c.params,
 		"--genesisValidators", strconv.Itoa(validators), "--genesisTime", strconv.FormatInt(c.genesis.Unix(), 10),
-		"--listenAddress", "127.0.0.1", "--port", strconv.Itoa(freePort(t)), "--discv5=false", "--mdns=false",
+		"--listenAddress", "127.0.0.1", "--port", strconv.Itoa(daemon.FreePort(t)), "--discv5=false", "--mdns=false",
 		"--rest", "--rest.address", "127.0.0.1", "--rest.port", strconv.Itoa(port), "--rest.namespace", "*",
 		"--eth1=true", "--eth1.disableEth1DepositDataTracker=true", "--eth1.providerUrls", engine,
 		"--execution.urls", engine, "--jwt-secret", c.jwt)

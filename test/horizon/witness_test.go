@@ -3,8 +3,6 @@ package horizon_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -35,7 +33,7 @@ func startKeepers(t *testing.T, n int) []*keeper {
 	t.Helper()
 	var all []*keeper
 	for i := range n {
-		k := &keeper{t: t, dir: filepath.Join(t.TempDir(), fmt.Sprint("witness", i)), port: freePort(t)}
+		k := &keeper{t: t, dir: filepath.Join(t.TempDir(), fmt.Sprint("witness", i)), port: daemon.FreePort(t)}
 		printed := mustRun(t, "witness", "init", "--data-dir", k.dir, "--url", fmt.Sprint("http://127.0.0.1:", k.port))
 		var err error
 		if k.Witness, err = witness.Parse(regexp.MustCompile(`http\S+`).FindString(printed)); err != nil {
@@ -46,21 +44,6 @@ func startKeepers(t *testing.T, n int) []*keeper {
 		all = append(all, k)
 	}
 	return all
-}
-
-// freePort is below those that the kernel gives to others, who could take it while the
-// witness is down.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 func mustRun(t *testing.T, args ...string) (printed string) {

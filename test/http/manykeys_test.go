@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -56,7 +55,7 @@ type start struct {
 // took and how much memory it has, at rest and after some work.
 func measureStart(t *testing.T, f daemon.Folder, pubs []bls.PublicKey) {
 	t.Helper()
-	port := freePort(t)
+	port := strconv.Itoa(daemon.FreePort(t))
 	began := time.Now()
 	watched := make(chan start, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -216,18 +215,4 @@ func field(t *testing.T, d *daemon.Daemon, name string) int {
 	}
 	t.Fatalf("no %s", name)
 	return 0
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

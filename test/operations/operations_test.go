@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,7 +160,7 @@ func newSandbox(t *testing.T) *sandbox {
 	t.Helper()
 	dir := t.TempDir()
 	s := &sandbox{dir: dir}
-	api, metrics := freePort(t), freePort(t)
+	api, metrics := daemon.FreePort(t), daemon.FreePort(t)
 	files := map[string]string{
 		"passphrase":   "a passphrase for tests only",
 		"password.txt": password,
@@ -207,16 +206,6 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *sandbox) bash(script string) (string, error) {
