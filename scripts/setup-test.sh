@@ -26,6 +26,21 @@ npm_tree() {
 	mv "$tree.part" "$tree"
 }
 
+# promtool_alone unpacks the tool that checks rules: installed, its package would start
+# a server here.
+promtool_alone() {
+	local tree=.cache/prometheus root=()
+	if command -v promtool >/dev/null || [ -e "$tree" ]; then return 0; fi
+	echo "unpacking promtool from Debian"
+	rm -rf "$tree.part"
+	mkdir -p "$tree.part/package"
+	[ "$(id -u)" = 0 ] || root=(sudo)
+	(cd "$tree.part/package" && { apt-get download -qq prometheus || { "${root[@]}" apt-get update -qq && apt-get download -qq prometheus; }; }) 2>/dev/null
+	dpkg-deb -x "$tree.part/package/"*.deb "$tree.part"
+	rm -r "$tree.part/package"
+	mv "$tree.part" "$tree"
+}
+
 need gcc gcc libc6-dev
 need make make
 need git git
@@ -35,7 +50,6 @@ need strace strace
 need chromium chromium
 need swtpm swtpm
 need swtpm_setup swtpm-tools
-need promtool prometheus
 need systemd-analyze systemd
 if [ ${#packages[@]} -gt 0 ]; then
 	echo "installing ${packages[*]} from Debian"
@@ -44,6 +58,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 	"${root[@]}" apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
+promtool_alone
 
 case $(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) in
 20 | 22) ;; # what Lodestar's native BLS is built for
