@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/secure-signer/secure-signer/test/internal/daemon"
 )
 
 // user is that of the image.
@@ -47,7 +49,7 @@ func TestTheImageServes(t *testing.T) {
 	if err := os.Chown(passphrase, user, user); err != nil {
 		t.Fatal(err)
 	}
-	port := free(t)
+	port := strconv.Itoa(daemon.FreePort(t))
 	run := []string{"run", "-v", data + ":/data", "-v", secrets + ":/run/secrets"}
 	for name, value := range example(t) {
 		run = append(run, "-e", name+"="+value)
@@ -123,20 +125,6 @@ func owned(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // answers asks whoever listens at port under a name, until it is up.
