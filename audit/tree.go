@@ -15,9 +15,12 @@ type tree struct {
 	peaks []tlog.Hash // one for each bit of size that is 1
 }
 
+// maxSize is more than any log comes to: a size that somebody made up overflows nothing.
+const maxSize = 1 << 56
+
 // newTree is the tree that a segment goes on with.
 func newTree(size int64, peaks []tlog.Hash) (tree, error) {
-	if size < 0 || bits.OnesCount64(uint64(size)) != len(peaks) {
+	if size < 0 || size > maxSize || bits.OnesCount64(uint64(size)) != len(peaks) {
 		return tree{}, fmt.Errorf("a tree of %d entries does not have %d peaks", size, len(peaks))
 	}
 	return tree{size, append([]tlog.Hash(nil), peaks...)}, nil
