@@ -51,6 +51,7 @@ need chromium chromium
 need swtpm swtpm
 need swtpm_setup swtpm-tools
 need systemd-analyze systemd
+need lintian lintian
 if [ ${#packages[@]} -gt 0 ]; then
 	echo "installing ${packages[*]} from Debian"
 	root=()
