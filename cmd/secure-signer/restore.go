@@ -251,19 +251,8 @@ func (r restorer) openVault(ctx context.Context, d datadir.Folder) (*vault.Vault
 	if err != nil {
 		return nil, err
 	}
-	sealer, warning, err := r.seal.existing(ctx, inside, d.Path(), d.Settings, r.stdin, r.stderr)
-	if err != nil {
-		return nil, err
-	}
-	defer sealer.forget()
-	if warning != "" {
-		fmt.Fprintln(r.stderr, "warning:", warning)
-	}
-	v, err := vault.Open(d.Vault(), sealer)
-	if err == nil && v.Recovered() != "" {
-		fmt.Fprintln(r.stderr, "warning: the end of the vault was cut off:", v.Recovered())
-	}
-	return v, err
+	warn := func(what, detail string) { fmt.Fprintf(r.stderr, "warning: %s: %s\n", what, detail) }
+	return r.seal.openVault(ctx, inside, d, r.stdin, r.stderr, warn)
 }
 
 // raise makes a journal safe: nothing of an epoch or before is signed by any key of

@@ -57,6 +57,23 @@ func (f sealFlags) existing(ctx context.Context, p platform, path string, s data
 	return &seal{vault.Passphrase(passphrase), func() { clear(passphrase) }}, warning, nil
 }
 
+// openVault opens the vault of a folder that exists. Warnings are for the operator.
+func (f sealFlags) openVault(ctx context.Context, p platform, d datadir.Folder, stdin io.Reader, stderr io.Writer, warn func(what, detail string)) (*vault.Vault, error) {
+	sealer, warning, err := f.existing(ctx, p, d.Path(), d.Settings, stdin, stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer sealer.forget()
+	if warning != "" {
+		warn("passphrase is readable by others", warning)
+	}
+	v, err := vault.Open(d.Vault(), sealer)
+	if err == nil && v.Recovered() != "" {
+		warn("the end of the vault was cut off, as after a power cut", v.Recovered())
+	}
+	return v, err
+}
+
 // fresh returns the seal of a folder that is being made.
 func (f sealFlags) fresh(ctx context.Context, p platform, path string, s datadir.Settings, stdin io.Reader, stderr io.Writer) (*seal, error) {
 	if sealed := p.seal(s); sealed != nil {

@@ -137,8 +137,9 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 		return nil, err
 	}
 	d.platform.log(log)
-	if d.vault, err = f.openVault(ctx, d, stdin, stderr); err != nil {
-		return nil, err
+	warn := func(what, detail string) { log.Warn(what, "detail", detail) }
+	if d.vault, err = f.seal.openVault(ctx, d.platform, d.dir, stdin, stderr, warn); err != nil {
+		return nil, advise(err, "give the one of init, or of the last passphrase change")
 	}
 	if d.journal, err = journal.Open(d.dir.Journal(), d.vault.DeriveKey(journalKeyLabel)); err != nil {
 		return nil, err
@@ -159,26 +160,6 @@ func (f serveFlags) open(ctx context.Context, log *slog.Logger, stdin io.Reader,
 	d.custody = &custody.Custodian{Vault: d.vault, Keyring: d.keyring, Guard: d.guard, NewKeyFloor: floor}
 	d.signer = &signer.Signer{Network: d.network, Keys: d.keyring, Guard: d.guard, Policy: policy.Duties(allowed...)}
 	return d, nil
-}
-
-// openVault opens the vault by the passphrase or the platform that it is sealed by.
-func (f serveFlags) openVault(ctx context.Context, d *daemon, stdin io.Reader, stderr io.Writer) (*vault.Vault, error) {
-	sealer, warning, err := f.seal.existing(ctx, d.platform, f.dataDir, d.dir.Settings, stdin, stderr)
-	if err != nil {
-		return nil, err
-	}
-	defer sealer.forget()
-	if warning != "" {
-		d.log.Warn("passphrase is readable by others", "detail", warning)
-	}
-	v, err := vault.Open(d.dir.Vault(), sealer)
-	if err != nil {
-		return nil, advise(err, "give the one of init, or of the last passphrase change")
-	}
-	if detail := v.Recovered(); detail != "" {
-		d.log.Warn("the end of the vault was cut off, as after a power cut", "detail", detail)
-	}
-	return v, nil
 }
 
 // guard returns what decides on every block and vote.
