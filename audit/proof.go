@@ -97,8 +97,8 @@ func CheckProof(text []byte, key note.Verifier) (e Entry, line []byte, index int
 	var proof tlog.RecordProof
 	for _, l := range lines[3:] {
 		h, err := tlog.ParseHash(l)
-		if err != nil {
-			return e, nil, 0, fmt.Errorf("a hash of the proof: %w", err)
+		if err != nil || h.String() != l { // a hash has other spellings in base64
+			return e, nil, 0, fmt.Errorf("a hash of the proof is none: %.64q", l)
 		}
 		proof = append(proof, h)
 	}
