@@ -17,6 +17,9 @@ import (
 // apart from the program itself: the right program with the wrong flags is the wrong
 // signer. Two runs with the same settings have the same text, so that a policy can
 // know it beforehand.
+//
+// The schedule of forks after genesis is not among them: requests bring the version
+// of their fork, and a wrong schedule costs what they ask for, never a conflict.
 type Settings struct {
 	Network               string        `json:"network"`
 	GenesisValidatorsRoot eth2.Root     `json:"genesis_validators_root"`
