@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("scrypt is ten times as slow under the race detector, which would watch programs that ask one thing")
+	}
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
