@@ -38,7 +38,7 @@ vm: ## the image of a TDX or SEV-SNP guest in dist/vm: ETC=folder
 nitro: ## the image of a Nitro enclave in dist/nitro, where nitro-cli is installed: ETC=folder
 	@hardware/nitro/build.sh "$(or $(ETC),hardware/example)" dist/nitro
 
-test: ## all tests, as CI runs them: under 15 minutes
+test: ## all tests, as CI runs them: 15 minutes on two cores
 	@scripts/test.sh short
 
 test-long: ## the same with every race and every long test, fuzzing and a longer chain: hours
